@@ -1,0 +1,54 @@
+# Thin: what a target does is in the program that it calls. CI calls only these.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+bin := .venv/bin
+compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generate-hashes \
+	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+.PHONY: help setup demo test lint format render check-render bench schema lock clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make this clone ready: Debian packages, .venv, tool box, CNI plugins (needs root)
+	@images/setup.sh
+
+demo: setup ## Run a small campaign on this machine, in network namespaces, and show its report
+	$(bin)/cnibench run workflows/campaigns/demo.yaml
+	$(bin)/cnibench report workflows/campaigns/demo.yaml
+
+# The cheap checks come first, and pytest's closing line is the last that is printed.
+test: lint ## Check the code and run all tests
+	$(bin)/pytest
+
+lint: setup ## Check style and types
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+
+format: setup ## Rewrite the code in the project's style
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+render: setup ## Write the Argo manifests in workflows/rendered
+	$(bin)/python -m workflows.render
+
+check-render: setup ## Fail when the committed Argo manifests are not what the code renders
+	$(bin)/python -m workflows.render --check
+
+bench: setup ## Run a campaign: make bench CAMPAIGN=workflows/campaigns/demo.yaml
+	$(bin)/cnibench run $(or $(CAMPAIGN),$(error name one: make bench CAMPAIGN=FILE))
+
+schema: setup ## Write the JSON schemas of the catalog's files
+	$(bin)/cnibench schema
+
+lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest versions
+	$(compile) --extra dev --fork-strategy fewest --output-file requirements.lock pyproject.toml
+	$(compile) --output-file images/uv/requirements.lock images/uv/requirements.in
+	$(compile) --output-file images/go/requirements.lock images/go/requirements.in
+
+clean: ## Remove what was made in this clone; the cache in ~/.cache/cnibench stays
+	rm --recursive --force .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info build

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The tool box in the cache: a root file system with the traffic tools, the same whatever Debian the
+# machine runs. packages.txt says what is in it; its /cnibench-toolbox.json says in which versions.
+# CNIBENCH_DEBIAN_MIRROR, when set, is the address of the Debian archive to use.
+set -euo pipefail
+source "$(dirname "$0")/../lib.sh"
+
+# The first Debian with an iperf3 of many threads (3.16 or later) and with netperf in main.
+suite=trixie
+
+build() {
+    local include log_file="$cache/toolbox/build.log"
+    include="$(paste --serial --delimiters=, "$images/toolbox/packages.txt")"
+    # In mount and process namespaces of its own: debootstrap mounts /proc and /sys, and one of them
+    # may stay. Here they end with the namespace, also when the build is killed, and the machine's
+    # own mounts are out of reach. The long output goes to a file; the names of phases are shown.
+    unshare --mount --pid --fork --kill-child --mount-proc \
+        debootstrap --variant=minbase --force-check-gpg --include="$include" "$suite" "$1" \
+        ${CNIBENCH_DEBIAN_MIRROR:+"$CNIBENCH_DEBIAN_MIRROR"} 2>&1 \
+        | tee "$log_file" | show_phases \
+        || fail 1 "toolbox: debootstrap failed, see $log_file: $(tail --lines=1 "$log_file")"
+    rm --recursive --force "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log
+    # Debootstrap copies them from the machine; the tool box is to be the same on all.
+    : >"$1/etc/resolv.conf"
+    : >"$1/etc/hostname"
+    verify "$1" "iperf 3.18" iperf3 --version
+    verify "$1" "Netperf version 2.7.1" netperf -V
+    verify "$1" "sockperf, version 3.7" sockperf --version
+    write_versions "$1" >"$1/cnibench-toolbox.json"
+}
+
+show_phases() {
+    local line
+    while read -r line; do
+        case $line in
+            *" packages..." | *" system...") log "toolbox: ${line#I: }" ;;
+        esac
+    done
+}
+
+# verify ROOT TEXT COMMAND...: the command, run in the tool box, must print the text. Numbers from
+# different versions of a tool do not compare, so it is here that a change must be noticed.
+verify() {
+    local output
+    output="$(chroot "$1" "${@:3}" 2>&1)" || true
+    [[ $output == *"$2"* ]] || fail 1 "toolbox: '${*:3}' must print '$2', but printed: $output"
+}
+
+# Holds no date, so that a digest of the file identifies the tools.
+write_versions() {
+    local architecture
+    architecture="$(chroot "$1" dpkg --print-architecture)"
+    # shellcheck disable=SC2016 # The names in braces are dpkg-query's own.
+    chroot "$1" dpkg-query --show --showformat='${Package}\t${Version}\n' | python3 -c '
+import json, sys
+packages = dict(line.split() for line in sys.stdin)
+box = {"suite": sys.argv[1], "architecture": sys.argv[2], "packages": packages}
+print(json.dumps(box, indent=2, sort_keys=True))' "$suite" "$architecture"
+}
+
+cache_entry toolbox \
+    "$(digest_of "$images/toolbox/packages.txt" "$images/toolbox/build.sh")" build
