@@ -1,0 +1,152 @@
+"""The catalog: plugins, profiles and matrices as files. The folder listing is the registry."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ruamel.yaml.comments import CommentedMap
+
+from steps.lib.documents import line_of, read_yaml, suggest, validate
+from steps.lib.errors import InputError
+from steps.lib.models import Campaign, Matrix, Model, Plugin, Profile
+
+CATALOG = Path(__file__).parents[2] / "workflows" / "catalog"
+
+APPENDED = ("entries",)
+"""Lists that a child adds to; every other list replaces its parent's."""
+
+EntryT = TypeVar("EntryT", Plugin, Profile, Matrix)
+
+
+@dataclass(frozen=True)
+class Folder(Generic[EntryT]):
+    """One folder of the catalog: file name = name of the entry."""
+
+    path: Path
+    model: type[EntryT]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(p.stem for p in self.path.glob("*.yaml")))
+
+    def __iter__(self) -> Iterator[EntryT]:
+        """All entries, loaded."""
+        return (self.load(name) for name in self.names)
+
+    def load(self, name: str) -> EntryT:
+        """One entry by name, with what it ``extends`` merged in.
+
+        Raises:
+            InputError: no such file, a field is wrong, or ``extends`` runs in a circle.
+        """
+        path = self.path / f"{name}.yaml"
+        entry = validate(self.model, self._merged(name, ()), path)
+        if entry.name != name:
+            raise InputError(f"{path}: name: is {entry.name!r}; it must equal the file's name")
+        return entry
+
+    def _merged(self, name: str, above: tuple[str, ...]) -> CommentedMap:
+        path = self.path / f"{name}.yaml"
+        if name not in self.names:
+            raise InputError(f"{path}: no such file; {suggest(name, self.names)}")
+        document = read_yaml(path)
+        parent = document.pop("extends", None)
+        if parent is None:
+            return document
+        if parent in (*above, name):
+            circle = " -> ".join((*above, name, parent))
+            raise InputError(f"{path}: extends: runs in a circle: {circle}")
+        return _merge(self._merged(parent, (*above, name)), document)
+
+
+def _merge(parent: CommentedMap, child: CommentedMap) -> CommentedMap:
+    """Mappings merge, values and lists replace, the lists of ``APPENDED`` grow.
+
+    The child's document is what is returned, so that line numbers in errors are the child's. A
+    mapping of the child that names another ``kind`` or ``mechanism`` replaces its parent's.
+    """
+    for key, inherited in parent.items():
+        own = child.get(key)
+        if key not in child:
+            child[key] = inherited
+        elif key in APPENDED:
+            replaced = {entry.get("name") for entry in own}
+            child[key] = [e for e in inherited if e.get("name") not in replaced] + list(own)
+        elif (
+            isinstance(own, CommentedMap) and isinstance(inherited, dict) and _same(own, inherited)
+        ):
+            _merge(CommentedMap(inherited), own)
+    return child
+
+
+def _same(child: CommentedMap, parent: dict[str, Any]) -> bool:
+    """Whether both describe the same variety of a thing."""
+    return all(child.get(tag, parent.get(tag)) == parent.get(tag) for tag in ("kind", "mechanism"))
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All that campaigns can name."""
+
+    root: Path = CATALOG
+
+    @property
+    def plugins(self) -> Folder[Plugin]:
+        """The plugins."""
+        return Folder(self.root / "plugins", Plugin)
+
+    @property
+    def profiles(self) -> Folder[Profile]:
+        """The tuning profiles."""
+        return Folder(self.root / "profiles", Profile)
+
+    @property
+    def matrices(self) -> Folder[Matrix]:
+        """The traffic matrices."""
+        return Folder(self.root / "matrices", Matrix)
+
+
+class Job(Model):
+    """A campaign with everything it names: complete in itself, so that it can travel as JSON."""
+
+    campaign: Campaign
+    plugins: tuple[Plugin, ...]
+    profiles: tuple[Profile, ...]
+    matrix: Matrix
+
+    def plugin(self, name: str) -> Plugin:
+        """The plugin of that name."""
+        return next(p for p in self.plugins if p.name == name)
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name."""
+        return next(p for p in self.profiles if p.name == name)
+
+
+def load_job(path: Path, catalog: Catalog | None = None) -> Job:
+    """Load a campaign file and what it names.
+
+    Raises:
+        InputError: the campaign or an entry it names is wrong.
+    """
+    catalog = catalog or Catalog()
+    document = read_yaml(path)
+    campaign = validate(Campaign, document, path)
+    for field, known, names in (
+        ("plugins", catalog.plugins.names, campaign.plugins),
+        ("profiles", catalog.profiles.names, campaign.profiles),
+        ("matrix", catalog.matrices.names, (campaign.matrix,)),
+    ):
+        for index, name in enumerate(names):
+            if name not in known:
+                where = f"{path}:{line_of(document, (field, index))}: {field}"
+                raise InputError(f"{where}: {name!r} is not in the catalog; {suggest(name, known)}")
+    return Job(
+        campaign=campaign,
+        plugins=tuple(catalog.plugins.load(n) for n in campaign.plugins),
+        profiles=tuple(catalog.profiles.load(n) for n in campaign.profiles),
+        matrix=catalog.matrices.load(campaign.matrix),
+    )

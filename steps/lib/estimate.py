@@ -1,0 +1,75 @@
+"""What a plan costs and what it can show, before anything runs."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steps.lib.models import Cell, UdpStream
+from steps.lib.plan import Plan, run_time_s
+
+CELL_OVERHEAD_S = 1.0
+BLOCK_OVERHEAD_S = 6.0
+"""Beyond the traffic itself: endpoints, probes, readings; target, install, proof, idle reading,
+restore, removal. Measured on 2 virtual cores by ``make bench`` (``benchmarks/overhead.py``)."""
+
+Rates = Mapping[tuple[str, str], float]
+"""Median rate in bit/s that the store already holds, by path and kind of traffic."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Size of a plan.
+
+    Attributes:
+        cells: Number of cells by what will become of them: ``to run``, ``measured`` (in the store
+            already), ``unsupported``.
+        wall_s: Expected seconds if no try is given up for noise.
+        stated_bytes: Traffic that follows from stated rates.
+        estimated_bytes: Traffic of unbounded cells whose rate an earlier run in the store tells.
+        unknown_cells: Unbounded cells nothing is known about yet.
+    """
+
+    cells: Counter[str]
+    wall_s: float
+    stated_bytes: float
+    estimated_bytes: float
+    unknown_cells: int
+
+
+def estimate(plan: Plan, done: Mapping[str, set[str]], rates: Rates) -> Estimate:
+    """Add up a plan.
+
+    Args:
+        plan: The plan.
+        done: Ids of stored cells by block.
+        rates: What earlier runs in the store say.
+    """
+    cells: Counter[str] = Counter()
+    wall_s = stated = estimated = 0.0
+    unknown = 0
+    active: set[str] = set()
+    for block, planned in plan:
+        if planned.unsupported_reason:
+            cells["unsupported"] += 1
+        elif planned.id in done.get(block.id, ()):
+            cells["measured"] += 1
+        else:
+            cells["to run"] += 1
+            active.add(block.id)
+            wall_s += run_time_s(planned.cell.traffic) + CELL_OVERHEAD_S
+            size = traffic_bytes(planned.cell, rates)
+            unknown += size is None
+            if isinstance(planned.cell.traffic, UdpStream):
+                stated += size or 0.0
+            else:
+                estimated += size or 0.0
+    wall_s += BLOCK_OVERHEAD_S * len(active)
+    return Estimate(cells, wall_s, stated, estimated, unknown)
+
+
+def traffic_bytes(cell: Cell, rates: Rates) -> float | None:
+    """Bytes one cell sends; None where only a measurement could tell."""
+    if isinstance(cell.traffic, UdpStream):
+        return cell.traffic.rate_bits_per_s / 8 * run_time_s(cell.traffic)
+    rate = rates.get((cell.path, cell.traffic.kind))
+    return None if rate is None else rate / 8 * run_time_s(cell.traffic)

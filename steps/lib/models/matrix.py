@@ -1,0 +1,176 @@
+"""A matrix: which traffic runs over which paths, and under which limits a number counts."""
+
+from collections import Counter
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from steps.lib.models.base import CELL_ID_LENGTH_MAX, Model, Name
+from steps.lib.models.path import PathName
+
+Direction = Literal["forward", "reverse"]
+
+
+class Timed(Model):
+    """What every kind of traffic states. No tool default is ever used."""
+
+    id: Name = Field(description="Short name; with the path it makes the cell id")
+    paths: tuple[PathName, ...] = Field(
+        default=(), description="Only these; empty = all of the matrix"
+    )
+    duration_s: int = Field(ge=1, le=3600, description="Measured seconds, after `omit_s`")
+
+
+class Stream(Timed):
+    """Bulk data in one direction (iperf3)."""
+
+    streams: int = Field(default=1, ge=1, le=128)
+    message_bytes: int = Field(ge=16, le=1 << 20, description="Size of one write or datagram")
+    direction: Direction = "forward"
+    omit_s: int = Field(ge=0, le=60, description="Seconds of slow start left out")
+
+
+class TcpStream(Stream):
+    """TCP throughput."""
+
+    kind: Literal["tcp-stream"]
+    congestion_control: str = Field(pattern=r"^[a-z0-9_]+$")
+
+    @property
+    def protocol(self) -> Literal["tcp"]:
+        """Transport protocol."""
+        return "tcp"
+
+
+class UdpStream(Stream):
+    """UDP goodput at a stated rate."""
+
+    kind: Literal["udp-stream"]
+    rate_bits_per_s: int = Field(
+        ge=10_000,
+        description="Offered rate of all streams; iperf3 alone would take 1 Mbit/s a stream",
+    )
+
+    @property
+    def protocol(self) -> Literal["udp"]:
+        """Transport protocol."""
+        return "udp"
+
+
+class TcpTransactions(Timed):
+    """One transaction after the other: request, response (netperf).
+
+    ``tcp-rr`` keeps one connection; ``tcp-crr`` opens a new one for each transaction.
+    netperf has no warm-up to leave out, so there is no ``omit_s``.
+    """
+
+    kind: Literal["tcp-rr", "tcp-crr"]
+    request_bytes: int = Field(ge=1, le=1 << 16)
+    response_bytes: int = Field(ge=1, le=1 << 16)
+
+    @property
+    def protocol(self) -> Literal["tcp"]:
+        """Transport protocol."""
+        return "tcp"
+
+    @property
+    def omit_s(self) -> int:
+        """Seconds left out at the start: none."""
+        return 0
+
+
+Traffic = Annotated[TcpStream | UdpStream | TcpTransactions, Field(discriminator="kind")]
+
+
+class Limits(Model):
+    """Noise limits of a cell: declared before the first run and stored with each row.
+
+    They select on the state of the machine, never on the result (measurement method, section 6).
+    """
+
+    steal_percent_max: float = Field(
+        default=2.0, gt=0, description="Time the hypervisor took, of all CPUs over the window"
+    )
+    foreign_cpu_percent_max: float = Field(
+        default=10.0, gt=0, description="CPU of processes that are not ours, of all CPUs"
+    )
+    busy_percent_max_before_start: float = Field(
+        default=25.0, gt=0, description="A cell waits until the machine is less busy than this"
+    )
+    attempts_max: int = Field(default=4, ge=1, le=20, description="Tries before a slot is `noisy`")
+    drift_percent_max: float = Field(
+        default=25.0, gt=0, description="Reference at the block's end against its start"
+    )
+
+
+class Cell(Model):
+    """One path with one traffic: what one measurement measures."""
+
+    path: PathName
+    traffic: Traffic
+
+    @cached_property
+    def id(self) -> str:
+        """``<path>.<traffic id>``, at most 63 characters, valid as an Argo display name."""
+        return f"{self.path}.{self.traffic.id}"
+
+    @cached_property
+    def columns(self) -> dict[str, str | int | None]:
+        """The cell's identity as columns of the result tables; null where it has no meaning."""
+        traffic = self.traffic
+        stream = traffic if isinstance(traffic, Stream) else None
+        transactions = traffic if isinstance(traffic, TcpTransactions) else None
+        return {
+            "path": self.path,
+            "traffic": traffic.kind,
+            "protocol": traffic.protocol,
+            "direction": stream.direction if stream else None,
+            "streams": stream.streams if stream else 1,
+            "message_bytes": stream.message_bytes if stream else None,
+            "request_bytes": transactions.request_bytes if transactions else None,
+            "response_bytes": transactions.response_bytes if transactions else None,
+            "offered_bits_per_s": (
+                traffic.rate_bits_per_s if isinstance(traffic, UdpStream) else None
+            ),
+            "duration_s_asked": traffic.duration_s,
+            "omit_s": traffic.omit_s,
+        }
+
+
+class Matrix(Model):
+    """A named list of cells: each traffic over each of its paths."""
+
+    name: Name
+    title: str
+    description: str
+    paths: tuple[PathName, ...] = Field(min_length=1)
+    traffic: tuple[Traffic, ...] = Field(min_length=1)
+    reference: Traffic | None = Field(
+        default=None,
+        description="Runs host to host at the start and the end of each block, to show drift",
+    )
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _cell_ids_are_unique_and_short(self) -> Self:
+        ids = [cell.id for cell in self.cells]
+        twice = [i for i, count in Counter(ids).items() if count > 1]
+        if twice:
+            raise ValueError(f"cell id {twice[0]!r} occurs twice; give each traffic its own `id`")
+        long = [i for i in ids if len(i) > CELL_ID_LENGTH_MAX]
+        if long:
+            raise ValueError(
+                f"cell id {long[0]!r} has {len(long[0])} characters; at most {CELL_ID_LENGTH_MAX} "
+                "fit an Argo display name: shorten the traffic's `id`"
+            )
+        return self
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells, in the order of the file; the planner shuffles them."""
+        return tuple(
+            Cell(path=path, traffic=traffic)
+            for traffic in self.traffic
+            for path in (traffic.paths or self.paths)
+        )

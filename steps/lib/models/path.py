@@ -1,0 +1,59 @@
+"""Paths: who talks to whom. A closed set, since each one needs its own way to be proven."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+PathName = Literal["in-pod", "same-node", "cross-node", "external-service", "host-to-host"]
+PATH_NAMES: tuple[PathName, ...] = get_args(PathName)
+
+EndpointKind = Literal["pod", "host", "external"]
+AddressKind = Literal["loopback", "pod", "node"]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where one end of a path lives: which kind of endpoint, on the n-th node."""
+
+    kind: EndpointKind
+    node_index: int
+
+
+@dataclass(frozen=True)
+class Path:
+    """One path.
+
+    Attributes:
+        client: Where the generator runs.
+        server: Where the sink runs; ``None`` means inside the client's own endpoint.
+        address: Which address of the server the client dials.
+        published: The server's ports are published on its node (CNI ``portMappings``).
+    """
+
+    client: Placement
+    server: Placement | None
+    address: AddressKind
+    published: bool = False
+    description: str = ""
+
+
+PATHS: dict[PathName, Path] = {
+    "in-pod": Path(
+        Placement("pod", 0), None, "loopback", description="two processes in one pod, by loopback"
+    ),
+    "same-node": Path(
+        Placement("pod", 0), Placement("pod", 0), "pod", description="pod to pod on one node"
+    ),
+    "cross-node": Path(
+        Placement("pod", 0), Placement("pod", 1), "pod", description="pod to pod on another node"
+    ),
+    "external-service": Path(
+        Placement("external", 0),
+        Placement("pod", 1),
+        "node",
+        published=True,
+        description="client outside of the cluster to a port published on the pod's node",
+    ),
+    "host-to-host": Path(
+        Placement("host", 0), Placement("host", 1), "node", description="node to node, no pods"
+    ),
+}

@@ -1,0 +1,202 @@
+"""The plan: every cell of a campaign in the order it will run, a pure function of the job.
+
+Blocks are randomised and complete: each repeat holds each candidate (plugin x profile) once, in an
+order drawn from the campaign's seed; the cells of a block are shuffled too. So drift of the machine
+spreads over all candidates instead of favouring the first.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from steps.lib.catalog import Job
+from steps.lib.errors import InputError
+from steps.lib.models import PATHS, Cell, Plugin, Profile, Traffic, UdpStream
+from steps.lib.tables import METHOD_VERSION
+
+Role = Literal["cell", "reference"]
+
+UDP_HEADERS_BYTES = 28
+"""IPv4 (20) and UDP (8) headers around a datagram's payload."""
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One cell of one block. ``unsupported_reason`` is None where it can run."""
+
+    id: str
+    role: Role
+    cell: Cell
+    order: int
+    unsupported_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """One independent run: a plugin with a profile, and all cells of the matrix once."""
+
+    job: Job
+    plugin: Plugin
+    profile: Profile
+    repeat: int
+    order: int
+    unsupported_reason: str | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """``<plugin>.<profile>.r<repeat>``."""
+        return f"{self.plugin.name}.{self.profile.name}.r{self.repeat}"
+
+    @cached_property
+    def cells(self) -> tuple[PlannedCell, ...]:
+        """All cells in running order: reference, shuffled cells, reference."""
+        cells = list(self.job.matrix.cells)
+        random.Random(f"{self.job.campaign.seed}/{self.id}").shuffle(cells)
+        planned = [(c.id, "cell", c) for c in cells]
+        if self.job.matrix.reference:
+            reference = Cell(path="host-to-host", traffic=self.job.matrix.reference)
+            planned.insert(0, ("reference.start", "reference", reference))
+            planned.append(("reference.end", "reference", reference))
+        return tuple(
+            PlannedCell(id, role, cell, order, self._unsupported(cell))  # type: ignore[arg-type]
+            for order, (id, role, cell) in enumerate(planned)
+        )
+
+    def cell(self, cell_id: str) -> PlannedCell:
+        """The cell of that id.
+
+        Raises:
+            InputError: the block has no such cell.
+        """
+        found = next((c for c in self.cells if c.id == cell_id), None)
+        if found is None:
+            raise InputError(f"block {self.id} has no cell {cell_id!r}")
+        return found
+
+    def _unsupported(self, cell: Cell) -> str | None:
+        return self.unsupported_reason or self.plugin.unsupported.get(cell.path)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All blocks of a job, in running order."""
+
+    job: Job
+    blocks: tuple[Block, ...]
+
+    def block(self, block_id: str) -> Block:
+        """The block of that id.
+
+        Raises:
+            InputError: the campaign has no such block.
+        """
+        found = next((b for b in self.blocks if b.id == block_id), None)
+        if found is None:
+            raise InputError(f"campaign {self.job.campaign.name} has no block {block_id!r}")
+        return found
+
+    def __iter__(self) -> Iterator[tuple[Block, PlannedCell]]:
+        """Every cell with its block."""
+        return ((block, cell) for block in self.blocks for cell in block.cells)
+
+    @property
+    def baseline(self) -> str | None:
+        """Name of the plugin that others are compared with, if one is planned."""
+        return next((p.name for p in self.job.plugins if p.baseline), None)
+
+
+def make_plan(job: Job, unsupported: Mapping[str, str] | None = None) -> Plan:
+    """Order all blocks of a job.
+
+    Args:
+        job: The campaign with its catalog entries.
+        unsupported: Plugins the target cannot run at all, with the reason.
+
+    Raises:
+        InputError: a datagram would not fit unfragmented.
+    """
+    _check_datagrams(job)
+    reasons = {
+        p.name: _wrong_target(job, p) or (unsupported or {}).get(p.name) for p in job.plugins
+    }
+    candidates = [(plugin, profile) for plugin in job.plugins for profile in job.profiles]
+    blocks: list[Block] = []
+    for repeat in range(1, job.campaign.repeats + 1):
+        order = candidates.copy()
+        random.Random(f"{job.campaign.seed}/{repeat}").shuffle(order)
+        for plugin, profile in order:
+            blocks.append(Block(job, plugin, profile, repeat, len(blocks), reasons[plugin.name]))
+    return Plan(job, tuple(blocks))
+
+
+def digest(job: Job, tools: str) -> str:
+    """sha256 of everything a campaign pins; a resume with another digest is refused."""
+    pinned = {"job": job.model_dump(mode="json"), "method": METHOD_VERSION, "tools": tools}
+    return hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()
+
+
+def pod_mtu(job: Job, plugin: Plugin) -> int:
+    """MTU that pods of this plugin have on the campaign's target."""
+    return job.campaign.target.underlay_mtu - plugin.mtu_overhead_bytes
+
+
+def _wrong_target(job: Job, plugin: Plugin) -> str | None:
+    kind = job.campaign.target.kind
+    return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
+
+
+def _check_datagrams(job: Job) -> None:
+    for cell in job.matrix.cells:
+        if not isinstance(cell.traffic, UdpStream) or PATHS[cell.path].address == "loopback":
+            continue
+        for plugin in job.plugins:
+            limit = pod_mtu(job, plugin) - UDP_HEADERS_BYTES
+            if cell.traffic.message_bytes > limit and cell.path in plugin.paths:
+                raise InputError(
+                    f"matrix {job.matrix.name}: traffic {cell.traffic.id}: message_bytes: "
+                    f"{cell.traffic.message_bytes} does not fit unfragmented with plugin "
+                    f"{plugin.name} (pod MTU {limit + UDP_HEADERS_BYTES}); write at most {limit}"
+                )
+
+
+def cell_identity(block: Block, planned: PlannedCell) -> dict[str, Any]:
+    """The columns that name a cell, as in the tables ``planned`` and ``measurements``."""
+    return {
+        **block_identity(block),
+        "cell": planned.id,
+        "role": planned.role,
+        **planned.cell.columns,
+    }
+
+
+def block_identity(block: Block) -> dict[str, Any]:
+    """The columns that name a block."""
+    return {
+        "campaign": block.job.campaign.name,
+        "block": block.id,
+        "plugin": block.plugin.name,
+        "profile": block.profile.name,
+        "repeat": block.repeat,
+    }
+
+
+def planned_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Rows of the table ``planned``."""
+    return [
+        {
+            **cell_identity(block, cell),
+            "block_order": block.order,
+            "cell_order": cell.order,
+            "unsupported_reason": cell.unsupported_reason,
+        }
+        for block, cell in plan
+    ]
+
+
+def run_time_s(traffic: Traffic) -> int:
+    """Seconds of traffic one try of a cell takes."""
+    return traffic.duration_s + traffic.omit_s

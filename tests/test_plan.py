@@ -1,0 +1,134 @@
+"""The plan: order, completeness, what it costs and what it can show."""
+
+from collections import Counter
+
+import pytest
+
+from steps.lib.errors import InputError
+from steps.lib.estimate import estimate
+from steps.lib.plan import digest, make_plan, planned_rows
+from steps.lib.statistics import detectable_factor, detectable_percent
+from steps.lib.tables import schema
+from tests.jobs import RR, TCP, UDP, job, matrix
+
+PLUGINS = ("host-network", "bridge-routes", "macvlan")
+ALL_PATHS = {"paths": ["in-pod", "same-node", "cross-node", "external-service", "host-to-host"]}
+
+
+def test_the_same_seed_gives_the_same_order_and_another_seed_another() -> None:
+    def order(seed: int) -> list[str]:
+        of = matrix(TCP, UDP, RR, **ALL_PATHS)
+        return [b.id + c.id for b, c in make_plan(job(PLUGINS, repeats=5, of=of, seed=seed))]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+    assert sorted(order(1)) == sorted(order(2))
+
+
+def test_each_repeat_holds_each_candidate_once() -> None:
+    plan = make_plan(job(PLUGINS, profiles=("base", "dakic-2-kernel"), repeats=4))
+    for repeat in range(1, 5):
+        blocks = [b for b in plan.blocks if b.repeat == repeat]
+        places = [b.order for b in blocks]
+        assert places == list(range(min(places), min(places) + 6)), "a repeat is not interleaved"
+        assert len({(b.plugin.name, b.profile.name) for b in blocks}) == 6
+
+
+def test_repeats_are_in_different_orders() -> None:
+    plan = make_plan(job(PLUGINS, profiles=("base", "dakic-2-kernel"), repeats=6))
+    orders = {
+        tuple((b.plugin.name, b.profile.name) for b in plan.blocks if b.repeat == repeat)
+        for repeat in range(1, 7)
+    }
+    assert len(orders) > 1
+
+
+def test_cells_of_two_blocks_are_in_different_orders() -> None:
+    first, second = make_plan(job(PLUGINS, of=matrix(TCP, UDP, RR, **ALL_PATHS))).blocks[:2]
+    assert [c.id for c in first.cells] != [c.id for c in second.cells]
+    assert {c.id for c in first.cells} == {c.id for c in second.cells}
+
+
+def test_references_are_the_first_and_the_last_cell_of_a_block() -> None:
+    block = make_plan(job(PLUGINS, of=matrix(TCP, UDP, reference=TCP))).blocks[0]
+    assert [c.role for c in block.cells] == ["reference", "cell", "cell", "reference"]
+    assert block.cells[0].id == "reference.start"
+    assert block.cells[-1].id == "reference.end"
+    assert {block.cells[0].cell.path, block.cells[-1].cell.path} == {"host-to-host"}
+
+
+def test_what_a_plugin_cannot_do_is_planned_as_unsupported_with_the_reason() -> None:
+    plan = make_plan(job(("macvlan",), of=matrix(TCP, **ALL_PATHS)))
+    reasons = {c.cell.path: c.unsupported_reason for _, c in plan}
+    assert reasons["external-service"]
+    assert reasons["cross-node"] is None
+
+
+def test_a_plugin_the_target_cannot_run_has_only_unsupported_cells() -> None:
+    plan = make_plan(job(PLUGINS), {"macvlan": "the kernel has no macvlan"})
+    for block, cell in plan:
+        wanted = "the kernel has no macvlan" if block.plugin.name == "macvlan" else None
+        assert cell.unsupported_reason == wanted
+
+
+def test_a_datagram_that_would_be_fragmented_is_refused_with_the_largest_that_fits() -> None:
+    of = matrix(UDP | {"message_bytes": 1472})
+    assert make_plan(job(("bridge-routes",), of=of)), "fits without a tunnel"
+    with pytest.raises(InputError, match=r"bridge-vxlan \(pod MTU 1450\); write at most 1422"):
+        make_plan(job(("bridge-vxlan",), of=of))
+
+
+def test_a_large_datagram_is_no_error_on_loopback() -> None:
+    of = matrix(UDP | {"message_bytes": 9000}, paths=["in-pod"])
+    assert make_plan(job(("bridge-vxlan",), of=of))
+
+
+def test_planned_rows_have_exactly_the_columns_of_the_table() -> None:
+    rows = planned_rows(make_plan(job(PLUGINS, of=matrix(TCP, UDP, RR, reference=TCP))))
+    assert {frozenset(row) for row in rows} == {frozenset(schema("planned").names)}
+    keys = Counter((row["block"], row["cell"]) for row in rows)
+    assert set(keys.values()) == {1}
+
+
+def test_the_digest_changes_with_everything_that_is_pinned() -> None:
+    original = job(PLUGINS)
+    assert digest(original, "tools") == digest(job(PLUGINS), "tools")
+    others = [
+        digest(original, "other tools"),
+        digest(job(PLUGINS, seed=2), "tools"),
+        digest(job(PLUGINS, of=matrix(TCP | {"duration_s": 2})), "tools"),
+        digest(job(PLUGINS[:2]), "tools"),
+    ]
+    assert len({digest(original, "tools"), *others}) == 5
+
+
+def test_an_estimate_counts_only_what_is_missing() -> None:
+    plan = make_plan(job(("bridge-routes", "macvlan"), of=matrix(TCP, UDP, **ALL_PATHS)))
+    done = {plan.blocks[0].id: {c.id for c in plan.blocks[0].cells}}
+    whole, rest = estimate(plan, {}, {}), estimate(plan, done, {})
+    assert whole.cells["unsupported"] == 2
+    assert whole.cells["to run"] == 18
+    assert rest.cells["to run"] + rest.cells["measured"] == 18
+    assert rest.wall_s < whole.wall_s
+
+
+def test_traffic_of_a_stated_rate_is_known_and_unbounded_traffic_needs_an_earlier_run() -> None:
+    plan = make_plan(job(("bridge-routes",), of=matrix(TCP, UDP)))
+    cost = estimate(plan, {}, {})
+    assert cost.stated_bytes == 100_000_000 / 8
+    assert (cost.estimated_bytes, cost.unknown_cells) == (0.0, 1)
+    known = estimate(plan, {}, {("cross-node", "tcp-stream"): 8e9})
+    assert (known.estimated_bytes, known.unknown_cells) == (1e9, 0)
+
+
+@pytest.mark.parametrize(
+    ("runs", "factor"), [(3, 3.071), (4, 2.381), (5, 2.025), (10, 1.325), (30, 0.736)]
+)
+def test_the_detectable_difference_is_that_of_the_noncentral_t(runs: int, factor: float) -> None:
+    found = detectable_factor(runs)
+    assert found == pytest.approx(factor, abs=0.001)
+    assert detectable_percent(runs, 3.1) == pytest.approx(factor * 3.1, abs=0.01)
+
+
+def test_one_block_a_side_can_show_nothing() -> None:
+    assert detectable_percent(1, 3.1) is None

@@ -1,0 +1,1 @@
+"""The wiring of the stages, and the catalog of what can be run."""
