@@ -15,7 +15,8 @@ build() {
     go="$("$images/go/build.sh")/go/bin/go"
     cd "$module"
     version="$("$go" list -m -f '{{.Version}}' github.com/containernetworking/plugins)"
-    tools="$("$go" list tool)"
+    # Sorted, since Go lists them in any order.
+    tools="$("$go" list tool | LC_ALL=C sort)"
     mapfile -t packages <<<"$tools"
     for package in "${packages[@]}"; do
         log "cni-plugins: ${package##*/} $version ($((done += 1)) of ${#packages[@]})"
