@@ -16,9 +16,10 @@ help: ## Print this list
 setup: ## Make this clone ready: Debian packages, .venv, tool box, CNI plugins (needs root)
 	@images/setup.sh
 
-demo: setup ## Run a small campaign on this machine, in network namespaces, and show its report
+demo: setup ## Run a real campaign on this machine, in network namespaces, and show its report
+	$(bin)/cnibench plan workflows/campaigns/demo.yaml
 	$(bin)/cnibench run workflows/campaigns/demo.yaml
-	$(bin)/cnibench report workflows/campaigns/demo.yaml
+	$(bin)/cnibench report --campaign demo
 
 # The cheap checks come first, and pytest's closing line is the last that is printed.
 test: lint ## Check the code and run all tests
@@ -39,11 +40,13 @@ render: setup ## Write the Argo manifests in workflows/rendered
 check-render: setup ## Fail when the committed Argo manifests are not what the code renders
 	$(bin)/python -m workflows.render --check
 
-bench: setup ## Run a campaign: make bench CAMPAIGN=workflows/campaigns/demo.yaml
-	$(bin)/cnibench run $(or $(CAMPAIGN),$(error name one: make bench CAMPAIGN=FILE))
+bench: setup ## Print how the product compares with its aims, and keep it in bench.json
+	$(bin)/python -m benchmarks.planning --json bench.json
+	$(bin)/python -m benchmarks.queries --json bench.json
+	$(bin)/python -m benchmarks.overhead --json bench.json
 
 schema: setup ## Write the JSON schemas of the catalog's files
-	$(bin)/cnibench schema
+	$(bin)/python -m steps.lib.schemas
 
 lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest versions
 	$(compile) --extra dev --fork-strategy fewest --output-file requirements.lock pyproject.toml

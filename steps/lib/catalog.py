@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from steps.lib.documents import line_of, read_yaml, suggest, validate
 from steps.lib.errors import InputError
+from steps.lib.explain import kind_of
 from steps.lib.models import Campaign, Matrix, Model, Plugin, Profile
 
 CATALOG = Path(__file__).parents[2] / "workflows" / "catalog"
@@ -42,24 +43,44 @@ class Folder(Generic[EntryT]):
         Raises:
             InputError: no such file, a field is wrong, or ``extends`` runs in a circle.
         """
-        path = self.path / f"{name}.yaml"
-        entry = validate(self.model, self._merged(name, ()), path)
+        if name not in self.names:
+            raise InputError(f"{self._path(name)}: no such file; {suggest(name, self.names)}")
+        return self._validated(name, self._merged(name, ()))
+
+    def _path(self, name: str) -> Path:
+        return self.path / f"{name}.yaml"
+
+    def _validated(self, name: str, document: CommentedMap) -> EntryT:
+        path = self._path(name)
+        entry = validate(self.model, document, path)
         if entry.name != name:
-            raise InputError(f"{path}: name: is {entry.name!r}; it must equal the file's name")
+            raise InputError(
+                f"{path}:{line_of(document, ['name'])}: name: is {entry.name!r}; write {name!r}, "
+                "the name of the file, or rename the file"
+            )
         return entry
 
     def _merged(self, name: str, above: tuple[str, ...]) -> CommentedMap:
-        path = self.path / f"{name}.yaml"
-        if name not in self.names:
-            raise InputError(f"{path}: no such file; {suggest(name, self.names)}")
-        document = read_yaml(path)
-        parent = document.pop("extends", None)
-        if parent is None:
+        document = read_yaml(self._path(name))
+        if "extends" not in document:
             return document
-        if parent in (*above, name):
-            circle = " -> ".join((*above, name, parent))
-            raise InputError(f"{path}: extends: runs in a circle: {circle}")
-        return _merge(self._merged(parent, (*above, name)), document)
+        where = f"{self._path(name)}:{line_of(document, ['extends'])}: extends:"
+        parent = document.pop("extends")
+        if parent not in self.names:
+            found = repr(parent) if isinstance(parent, str) else kind_of(parent)
+            known = [n for n in self.names if n != name]
+            raise InputError(
+                f"{where} must name a file beside this one, found {found}; "
+                f"{suggest(str(parent), known)}"
+            )
+        chain: tuple[str, ...] = (*above, name)
+        if parent in chain:
+            circle = " -> ".join((*chain, parent))
+            raise InputError(f"{where} runs in a circle: {circle}; take one `extends` away")
+        inherited = self._merged(parent, chain)
+        # A mistake of the parent is reported where it stands.
+        self._validated(parent, inherited)
+        return _merge(inherited, document)
 
 
 def _merge(parent: CommentedMap, child: CommentedMap) -> CommentedMap:
@@ -72,14 +93,22 @@ def _merge(parent: CommentedMap, child: CommentedMap) -> CommentedMap:
         own = child.get(key)
         if key not in child:
             child[key] = inherited
-        elif key in APPENDED:
-            replaced = {entry.get("name") for entry in own}
-            child[key] = [e for e in inherited if e.get("name") not in replaced] + list(own)
+        elif key in APPENDED and isinstance(own, CommentedSeq):
+            child[key] = _appended(inherited, own)
         elif (
             isinstance(own, CommentedMap) and isinstance(inherited, dict) and _same(own, inherited)
         ):
             _merge(CommentedMap(inherited), own)
     return child
+
+
+def _appended(inherited: list[Any], own: CommentedSeq) -> CommentedSeq:
+    """Both lists; an own entry replaces the inherited one of its name."""
+    replaced = {entry.get("name") for entry in own if isinstance(entry, dict)}
+    kept = [entry for entry in inherited if entry["name"] not in replaced]
+    merged = CommentedSeq([*kept, *own])
+    merged.lc.data = {len(kept) + index: place for index, place in (own.lc.data or {}).items()}
+    return merged
 
 
 def _same(child: CommentedMap, parent: dict[str, Any]) -> bool:

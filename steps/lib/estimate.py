@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from steps.lib.models import Cell, UdpStream
+import duckdb
+
+from steps.lib.models import Cell, Traffic, UdpStream
 from steps.lib.plan import Plan, run_time_s
 
 CELL_OVERHEAD_S = 1.0
@@ -14,6 +16,15 @@ restore, removal. Measured on 2 virtual cores by ``make bench`` (``benchmarks/ov
 
 Rates = Mapping[tuple[str, str], float]
 """Median rate in bit/s that the store already holds, by path and kind of traffic."""
+
+
+def rates_of(database: duckdb.DuckDBPyConnection) -> Rates:
+    """What the measurements of a store say about rates."""
+    found = database.execute(
+        "select path, traffic, median(throughput_bits_per_s) from measurements "
+        "where status = 'ok' and throughput_bits_per_s is not null group by all"
+    ).fetchall()
+    return {(path, traffic): rate for path, traffic, rate in found}
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ def estimate(plan: Plan, done: Mapping[str, set[str]], rates: Rates) -> Estimate
         else:
             cells["to run"] += 1
             active.add(block.id)
-            wall_s += run_time_s(planned.cell.traffic) + CELL_OVERHEAD_S
+            wall_s += cell_time_s(planned.cell.traffic)
             size = traffic_bytes(planned.cell, rates)
             unknown += size is None
             if isinstance(planned.cell.traffic, UdpStream):
@@ -65,6 +76,11 @@ def estimate(plan: Plan, done: Mapping[str, set[str]], rates: Rates) -> Estimate
                 estimated += size or 0.0
     wall_s += BLOCK_OVERHEAD_S * len(active)
     return Estimate(cells, wall_s, stated, estimated, unknown)
+
+
+def cell_time_s(traffic: Traffic) -> float:
+    """Expected seconds of one cell, if its first try counts."""
+    return run_time_s(traffic) + CELL_OVERHEAD_S
 
 
 def traffic_bytes(cell: Cell, rates: Rates) -> float | None:

@@ -178,7 +178,7 @@ MEASUREMENTS = (
     # ---------- what the network did
     _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver"),
     _number("sent_bits_per_s", "bit/s", "Rate at the sender"),
-    _count("retransmits", "TCP segments sent again by the sender"),
+    _count("retransmits", "TCP segments sent again: by the sender; of transactions, by both ends"),
     _number("lost_percent", "%", "UDP datagrams that did not arrive"),
     _count("lost_datagrams", "UDP datagrams that did not arrive"),
     _count("datagrams", "UDP datagrams sent"),
@@ -196,7 +196,10 @@ MEASUREMENTS = (
     _count("mss_bytes", "TCP maximum segment size of the connection", "byte"),
     _count("client_mtu_bytes", "MTU of the client's device", "byte"),
     _count("server_mtu_bytes", "MTU of the server's device", "byte"),
-    _text("congestion_control", "TCP congestion control in force, as the tool says"),
+    _text(
+        "congestion_control",
+        "TCP congestion control: as the tool says, else the namespace's default",
+    ),
     _number("client_start_ms", "ms", "Creating the client's endpoint (CNI ADD, all plugins)"),
     _number("server_start_ms", "ms", "Creating the server's endpoint (CNI ADD, all plugins)"),
     # ---------- what it cost, all nodes together, over exactly cpu_window_s

@@ -1,8 +1,20 @@
 """What all catalog models share: strictness and the rules for names."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Location = Sequence[int | str]
+"""Way from a document to one of its parts."""
+
+
+class FieldError(ValueError):
+    """What a model refuses about one of its fields; ``location`` leads to it from the model."""
+
+    def __init__(self, message: str, *location: int | str) -> None:
+        super().__init__(message)
+        self.location = location
 
 
 class Model(BaseModel):

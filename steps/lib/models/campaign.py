@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from steps.lib.models.base import Model, Name
+from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.plugin import TargetKind
 
 
@@ -39,7 +39,11 @@ class Campaign(Model):
     def _candidates_are_distinct(self) -> Self:
         for field in ("plugins", "profiles"):
             names = getattr(self, field)
-            if len(set(names)) < len(names):
-                twice = next(n for n in names if names.count(n) > 1)
-                raise ValueError(f"{twice!r} stands twice in `{field}`; more runs are `repeats`")
+            for index, name in enumerate(names):
+                if name in names[:index]:
+                    raise FieldError(
+                        f"{name!r} stands twice; keep one, and for more runs raise `repeats`",
+                        field,
+                        index,
+                    )
         return self

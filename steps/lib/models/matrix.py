@@ -1,15 +1,17 @@
 """A matrix: which traffic runs over which paths, and under which limits a number counts."""
 
-from collections import Counter
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from steps.lib.models.base import CELL_ID_LENGTH_MAX, Model, Name
+from steps.lib.models.base import CELL_ID_LENGTH_MAX, FieldError, Model, Name
 from steps.lib.models.path import PathName
 
 Direction = Literal["forward", "reverse"]
+
+UDP_PAYLOAD_BYTES_MAX = 65_507
+"""65,535 less the headers of IPv4 (20) and UDP (8)."""
 
 
 class Timed(Model):
@@ -51,6 +53,20 @@ class UdpStream(Stream):
         ge=10_000,
         description="Offered rate of all streams; iperf3 alone would take 1 Mbit/s a stream",
     )
+
+    @model_validator(mode="after")
+    def _each_stream_can_have_its_share(self) -> Self:
+        if self.rate_bits_per_s % self.streams:
+            raise ValueError(
+                f"rate_bits_per_s {self.rate_bits_per_s} is not a multiple of streams "
+                f"{self.streams}; each stream gets the same rate"
+            )
+        if self.message_bytes > UDP_PAYLOAD_BYTES_MAX:
+            raise ValueError(
+                f"message_bytes {self.message_bytes} does not fit a datagram; "
+                f"write at most {UDP_PAYLOAD_BYTES_MAX}"
+            )
+        return self
 
     @property
     def protocol(self) -> Literal["udp"]:
@@ -154,16 +170,23 @@ class Matrix(Model):
 
     @model_validator(mode="after")
     def _cell_ids_are_unique_and_short(self) -> Self:
-        ids = [cell.id for cell in self.cells]
-        twice = [i for i, count in Counter(ids).items() if count > 1]
-        if twice:
-            raise ValueError(f"cell id {twice[0]!r} occurs twice; give each traffic its own `id`")
-        long = [i for i in ids if len(i) > CELL_ID_LENGTH_MAX]
-        if long:
-            raise ValueError(
-                f"cell id {long[0]!r} has {len(long[0])} characters; at most {CELL_ID_LENGTH_MAX} "
-                "fit an Argo display name: shorten the traffic's `id`"
-            )
+        seen: set[str] = set()
+        for index, traffic in enumerate(self.traffic):
+            for cell in (Cell(path=p, traffic=traffic) for p in traffic.paths or self.paths):
+                where = ("traffic", index, "id")
+                if cell.id in seen:
+                    raise FieldError(
+                        f"cell id {cell.id!r} occurs twice; give each traffic its own `id`, and "
+                        "name each path once",
+                        *where,
+                    )
+                if len(cell.id) > CELL_ID_LENGTH_MAX:
+                    raise FieldError(
+                        f"cell id {cell.id!r} has {len(cell.id)} characters, of which "
+                        f"{CELL_ID_LENGTH_MAX} fit an Argo display name; shorten the `id`",
+                        *where,
+                    )
+                seen.add(cell.id)
         return self
 
     @cached_property

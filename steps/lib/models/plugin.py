@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
-from steps.lib.models.base import Model, Name
+from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.path import PATH_NAMES, PathName
 
 TargetKind = Literal["namespaces", "kubernetes"]
@@ -136,10 +136,11 @@ class Plugin(Model):
         both = sorted(set(self.paths) & set(self.unsupported))
         neither = [p for p in PATH_NAMES if p not in self.paths and p not in self.unsupported]
         if both:
-            raise ValueError(f"path {both[0]!r} stands in both `paths` and `unsupported`; keep one")
+            raise FieldError("stands in `paths` too; keep one of them", "unsupported", both[0])
         if neither:
-            raise ValueError(
-                f"path {neither[0]!r} is not described; add it to `paths` with the devices that "
-                "carry it, or to `unsupported` with the reason"
+            raise FieldError(
+                f"path {neither[0]!r} is missing; add it to `paths` with the devices that carry "
+                "it, or to `unsupported` with the reason",
+                "paths",
             )
         return self

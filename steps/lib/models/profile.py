@@ -1,11 +1,10 @@
 """A tuning profile: settings of nodes, each with its scope, so that it can be proven and undone."""
 
-from collections import Counter
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from steps.lib.models.base import Model, Name
+from steps.lib.models.base import FieldError, Model, Name
 
 
 class Sysctl(Model):
@@ -34,7 +33,10 @@ class Profile(Model):
 
     @model_validator(mode="after")
     def _each_setting_has_one_value(self) -> Self:
-        twice = [n for n, count in Counter(e.name for e in self.entries).items() if count > 1]
-        if twice:
-            raise ValueError(f"setting {twice[0]!r} is given twice; keep one value")
+        names = [entry.name for entry in self.entries]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise FieldError(
+                    f"{name!r} is given twice; keep one value", "entries", index, "name"
+                )
         return self

@@ -1,0 +1,1 @@
+"""The command ``cnibench``: what people type. The work is done in ``steps``."""

@@ -1,0 +1,5 @@
+"""``python -m cnibench``."""
+
+from cnibench.cli import main
+
+main()

@@ -1,0 +1,173 @@
+"""The verbs of ``cnibench``. Each one only reads its options and shows what ``steps`` answers."""
+
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cnibench import show
+from cnibench.progress import CampaignProgress
+from steps.lib.catalog import Catalog, Job, load_job
+from steps.lib.database import open_database
+from steps.lib.errors import CnibenchError, InputError
+from steps.lib.executor import run_campaign
+from steps.lib.manifest import plan_on
+from steps.lib.questions import ask as ask_question
+from steps.lib.questions import load_questions
+from steps.lib.store import open_store
+from steps.lib.targets import open_target
+
+app = typer.Typer(
+    help="Declarative benchmarks of Kubernetes network plugins.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+err = Console(stderr=True)
+
+SHOWN_AFTER_A_RUN = ("fastest-plugin", "coverage")
+
+
+class Tools(StrEnum):
+    """Where traffic tools come from."""
+
+    box = "box"
+    host = "host"
+
+
+CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML)")]
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", envvar="CNIBENCH_STORE", help="Directory, or s3://bucket/prefix"),
+]
+ToolsOption = Annotated[
+    Tools | None, typer.Option("--tools", help="Overrides the campaign's `target.tools`")
+]
+FormatOption = Annotated[show.Format, typer.Option("--format", help="Form of the answer")]
+CampaignOption = Annotated[
+    str | None, typer.Option("--campaign", help="Only this campaign; default: the latest")
+]
+
+
+@app.command()
+def plan(
+    campaign: CampaignFile,
+    store: StoreOption = "results",
+    tools: ToolsOption = None,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="List every cell in running order")
+    ] = False,
+) -> None:
+    """Show every cell, the time, the traffic, and the smallest difference the plan can see."""
+    job = _load(campaign, tools)
+    opened = open_store(store, create=False)
+    planned = plan_on(job, open_target(job.campaign.target))
+    show.plan(planned, opened, rates_of(open_database(opened)), cells)
+
+
+@app.command()
+def run(campaign: CampaignFile, store: StoreOption = "results", tools: ToolsOption = None) -> None:
+    """Run what is missing of a campaign; running it again resumes it."""
+    job = _load(campaign, tools)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with CampaignProgress(err) as progress:
+        run_campaign(job, store, progress)
+    database = open_database(open_store(store))
+    for question in SHOWN_AFTER_A_RUN:
+        show.answer(ask_question(database, question, job.campaign.name), show.Format.table)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="Name of a question; see `cnibench questions`")],
+    store: StoreOption = "results",
+    campaign: CampaignOption = None,
+    form: FormatOption = show.Format.table,
+) -> None:
+    """Answer a question of `queries/` from the store."""
+    database = open_database(open_store(store, create=False))
+    show.answer(ask_question(database, question, campaign), form)
+
+
+@app.command()
+def questions() -> None:
+    """List the questions that `ask` answers."""
+    show.questions(load_questions())
+
+
+@app.command()
+def sql(
+    statement: Annotated[str, typer.Argument(help="SQL; `-` reads it from standard input")],
+    store: StoreOption = "results",
+    form: FormatOption = show.Format.table,
+) -> None:
+    """Run SQL over the store's tables: measurements, intervals, blocks, nodes, planned, ..."""
+    text = sys.stdin.read() if statement == "-" else statement
+    show.relation(open_database(open_store(store, create=False)), text, form)
+
+
+@app.command()
+def report(
+    store: StoreOption = "results",
+    campaign: CampaignOption = None,
+    output: Annotated[Path, typer.Option("--output", help="HTML file")] = Path("report.html"),
+) -> None:
+    """Write one static HTML file with the campaign's comparison."""
+    from cnibench.report import write_report
+
+    database = open_database(open_store(store, create=False))
+    write_report(database, campaign, output)
+    typer.echo(f"Report: {output.resolve()}")
+
+
+@app.command()
+def catalog(
+    validate: Annotated[bool, typer.Option("--validate", help="Load every entry")] = False,
+) -> None:
+    """List plugins, profiles and matrices."""
+    entries = Catalog()
+    show.catalog(entries)
+    if validate:
+        counts = [len(list(f)) for f in (entries.plugins, entries.profiles, entries.matrices)]
+        typer.echo(f"valid: {counts[0]} plugins, {counts[1]} profiles, {counts[2]} matrices")
+
+
+@app.command()
+def render(
+    check: Annotated[bool, typer.Option("--check", help="Only compare with the files")] = False,
+) -> None:
+    """Write the Argo templates to `workflows/rendered/`."""
+    from workflows.render import main as render_main
+
+    raise typer.Exit(render_main(["--check"] if check else []))
+
+
+def _load(path: Path, tools: Tools | None) -> Job:
+    job = load_job(path)
+    if tools is None:
+        return job
+    target = job.campaign.target.model_copy(update={"tools": tools.value})
+    return job.model_copy(update={"campaign": job.campaign.model_copy(update={"target": target})})
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; known errors become one message and their own exit status."""
+    try:
+        app()
+    except InputError as error:
+        err.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+    except CnibenchError as error:
+        err.print(f"[red]{type(error).__name__}:[/red] {error}", highlight=False, soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        err.print("interrupted; everything was put back. The same command resumes the campaign")
+        raise SystemExit(130) from None

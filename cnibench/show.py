@@ -1,0 +1,126 @@
+"""Answers on the terminal: tables for people, CSV and JSON for programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from steps.lib.catalog import Catalog
+from steps.lib.database import sql as run_sql
+from steps.lib.estimate import Estimate, estimate
+from steps.lib.plan import Plan
+from steps.lib.questions import Answer, Question
+from steps.lib.statistics import TYPICAL_CV_PERCENT, detectable_percent
+from steps.lib.store import Store, measured_cells
+
+out = Console()
+
+
+class Format(StrEnum):
+    """Form of an answer."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def rows(columns: Sequence[str], values: Iterable[Sequence[Any]], form: Format) -> None:
+    """Print rows in the form asked for."""
+    if form is Format.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        writer.writerows(values)
+    elif form is Format.json:
+        records = [dict(zip(columns, row, strict=True)) for row in values]
+        json.dump(records, sys.stdout, indent=1, default=str)
+        sys.stdout.write("\n")
+    else:
+        table = Table(*columns, header_style="bold", row_styles=["", "dim"])
+        for row in values:
+            table.add_row(*(cell(value) for value in row))
+        out.print(table)
+
+
+def cell(value: Any) -> str:
+    """A value as people read it: four significant digits, nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return str(value)
+
+
+def answer(answered: Answer, form: Format) -> None:
+    """The rows of a question, headed by what one row is."""
+    if form is Format.table:
+        out.print(f"[bold]{answered.question.description}[/bold] ({answered.question.grain})")
+    rows(answered.columns, answered.rows, form)
+
+
+def relation(database: duckdb.DuckDBPyConnection, statement: str, form: Format) -> None:
+    """The result of any SQL."""
+    columns, values = run_sql(database, statement)
+    rows(columns, values, form)
+
+
+def questions(known: Mapping[str, Question]) -> None:
+    """What can be asked."""
+    rows(("question", "answers"), [(n, q.description) for n, q in known.items()], Format.table)
+
+
+def catalog(entries: Catalog) -> None:
+    """All that a campaign can name."""
+    listed = [
+        *(("plugin", p.name, p.title) for p in entries.plugins),
+        *(("profile", p.name, p.title) for p in entries.profiles),
+        *(("matrix", m.name, f"{m.title}: {len(m.cells)} cells") for m in entries.matrices),
+    ]
+    rows(("kind", "name", "what it is"), listed, Format.table)
+
+
+def plan(planned: Plan, store: Store, rates: Mapping[tuple[str, str], float], cells: bool) -> None:
+    """Every cell by path, what it costs, what it can show."""
+    name = planned.job.campaign.name
+    done = {b.id: set(measured_cells(store, name, b.id)) for b in planned.blocks}
+    if cells:
+        listed = [(b.order, b.id, c.order, c.id, c.unsupported_reason or "") for b, c in planned]
+        rows(("#", "block", "#", "cell", "unsupported because"), listed, Format.table)
+    _cost(planned, estimate(planned, done, rates))
+    _detectable(planned)
+
+
+def _cost(planned: Plan, cost: Estimate) -> None:
+    campaign = planned.job.campaign
+    out.print(
+        f"[bold]{campaign.title}[/bold]: {len(planned.job.plugins)} plugins x "
+        f"{len(planned.job.profiles)} profiles x {campaign.repeats} repeats = "
+        f"{len(planned.blocks)} blocks, seed {campaign.seed}"
+    )
+    counts = ", ".join(f"{n} {what}" for what, n in cost.cells.items())
+    out.print(f"cells: {sum(cost.cells.values())} ({counts}), references included")
+    out.print(f"wall time: about {cost.wall_s / 60:.0f} min if no try is given up for noise")
+    text = f"traffic: {_gigabytes(cost.stated_bytes)} at stated rates"
+    if cost.estimated_bytes:
+        text += f", about {_gigabytes(cost.estimated_bytes)} unbounded, by earlier runs"
+    if cost.unknown_cells:
+        text += f"; {cost.unknown_cells} unbounded cells are as fast as the machine"
+    out.print(text, highlight=False)
+
+
+def _detectable(planned: Plan) -> None:
+    repeats = planned.job.campaign.repeats
+    out.print(f"smallest difference {repeats} blocks a side can see (5 %, power 80 %):")
+    for what, cv in TYPICAL_CV_PERCENT.items():
+        percent = detectable_percent(repeats, cv)
+        found = "none: one block has no spread" if percent is None else f"{percent:.1f} %"
+        out.print(f"  {what}, varying {cv} % between runs: {found}", highlight=False)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,85 @@
+-- How many CPU cycles does one packet cost? Counted and estimated cycles stay apart.
+with
+
+asked as (
+    select
+        campaign,
+        path,
+        traffic,
+        cell,
+        plugin,
+        profile,
+        count(*) as blocks_planned,
+        any_value(unsupported_reason) as unsupported_reason,
+    from planned
+    where
+        role = 'cell'
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
+    group by all
+),
+
+measured as (
+    select
+        campaign,
+        cell,
+        plugin,
+        profile,
+        cycles_source,
+        packets_source,
+        count(*) as blocks,
+        median(cycles_per_packet) as cycles_per_packet_median,
+        min(cycles_per_packet) as cycles_per_packet_min,
+        max(cycles_per_packet) as cycles_per_packet_max,
+        min(environment_fingerprint)
+            != max(environment_fingerprint) as environments_differ,
+    from comparable
+    where
+        cycles_per_packet is not null
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
+    group by all
+),
+
+final as (
+    select
+        asked.campaign,
+        asked.path,
+        asked.traffic,
+        asked.cell,
+        measured.cycles_source,
+        measured.packets_source,
+        asked.plugin,
+        asked.profile,
+        asked.blocks_planned,
+        coalesce(measured.blocks, 0) as blocks,
+        measured.cycles_per_packet_median,
+        measured.cycles_per_packet_min,
+        measured.cycles_per_packet_max,
+        nullif(
+            concat_ws(
+                '; ',
+                if(
+                    measured.blocks is null,
+                    coalesce(
+                        asked.unsupported_reason,
+                        'no comparable run that counted packets, see coverage'
+                    ),
+                    null
+                ),
+                if(measured.blocks < 3, 'fewer than 3 blocks: the order may be chance', null),
+                if(measured.environments_differ, 'blocks ran in different environments', null)
+            ),
+            ''
+        ) as note,
+    from asked
+    left join measured using (campaign, cell, plugin, profile)
+)
+
+select * from final
+order by campaign, path, traffic, cell, cycles_source, packets_source,
+    cycles_per_packet_median nulls last, plugin, profile

@@ -1,0 +1,72 @@
+-- What did the validity gates find, and which attempts were given up for noise?
+with
+
+checks as (
+    select
+        campaign,
+        started_at,
+        block,
+        cell,
+        unnest(gates) as entry,
+    from measurements
+    where
+        getvariable('campaign') is null or campaign = getvariable('campaign')
+),
+
+attempts as (
+    select
+        campaign,
+        started_at,
+        block,
+        cell,
+        unnest(rejected_attempts) as entry,
+    from measurements
+    where
+        len(rejected_attempts) > 0
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
+),
+
+findings as (
+    select
+        campaign,
+        entry.gate as gate,
+        entry.verdict as verdict,
+        count(*) as findings,
+        arg_min(
+            {'block': block, 'cell': cell, 'evidence': entry.evidence},
+            started_at
+        ) as example,
+    from checks
+    group by all
+    union all by name
+    -- A reason starts with the gate that gave the attempt up.
+    select
+        campaign,
+        split_part(entry.reason, ':', 1) as gate,
+        'attempt rejected' as verdict,
+        count(*) as findings,
+        arg_min(
+            {'block': block, 'cell': cell, 'evidence': entry.reason},
+            started_at
+        ) as example,
+    from attempts
+    group by all
+),
+
+final as (
+    select
+        campaign,
+        gate,
+        verdict,
+        findings,
+        example.block as example_block,
+        example.cell as example_cell,
+        example.evidence as example_evidence,
+    from findings
+)
+
+select * from final
+order by campaign, gate, verdict

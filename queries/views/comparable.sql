@@ -1,0 +1,51 @@
+-- Runs that may enter a comparison. One row per cell and independent block.
+--
+-- A run counts when its own gates passed (status ok), it is not a reference run, and its block did
+-- not drift: the limit of drift was declared before the run and looks at the reference only.
+-- Streams are judged by receiver goodput, transactions by their rate; `metric` says which.
+-- CPU is that of all nodes above the idle node's, per Gbit or per transaction.
+with
+
+runs as (
+    select *, traffic like '%-stream' as is_stream
+    from measurements
+    where status = 'ok' and role = 'cell'
+),
+
+drifted as (
+    select campaign, block, install_id from blocks where status = 'drifted'
+),
+
+rated as (
+    select
+        *,
+        if(is_stream, 'throughput_gbits_per_s', 'transactions_per_s') as metric,
+        if(is_stream, throughput_bits_per_s / 1e9, transactions_per_s) as rate,
+    from runs
+    anti join drifted using (campaign, block, install_id)
+),
+
+final as (
+    select
+        campaign,
+        path,
+        traffic,
+        cell,
+        plugin,
+        profile,
+        repeat,
+        block,
+        measurement_id,
+        environment_fingerprint,
+        ---------- numerics
+        metric,
+        rate,
+        (cpu_busy_s - cpu_idle_baseline_s)
+            / nullif(cpu_window_s * rate, 0) as cpu_s_per_work,
+        cycles_per_packet,
+        cycles_source,
+        packets_source,
+    from rated
+)
+
+select * from final

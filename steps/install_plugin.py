@@ -1,0 +1,39 @@
+"""Stage 2: install the plugin on every node."""
+
+import time
+
+from hera.workflows import Output
+
+from steps.lib.errors import RefusedError
+from steps.lib.stage import BlockInput, stage
+
+
+class InstallPluginInput(BlockInput):
+    """See ``BlockInput``."""
+
+
+class InstallPluginOutput(Output):
+    """Nothing: what is installed is read back from the target."""
+
+
+@stage(deadline_s=900)
+def install_plugin(install_input: InstallPluginInput) -> InstallPluginOutput:
+    """Install, and remember what was installed as read back.
+
+    Reads: the plugin's description.
+    Writes: the plugin on the nodes; version, fingerprint and install time in the block's state.
+    Fails when: the plugin cannot be installed or cannot be read back.
+    """
+    context = install_input.open()
+    state = context.state()
+    started = time.monotonic()
+    context.target.install(context.block.plugin, state.install_id)
+    installed = context.target.installation()
+    if installed is None:
+        raise RefusedError(f"plugin {context.block.plugin.name} was installed but is not there")
+    context.update(
+        install_s=time.monotonic() - started,
+        plugin_version=installed.version,
+        plugin_fingerprint=installed.fingerprint,
+    )
+    return InstallPluginOutput()

@@ -1,0 +1,62 @@
+"""Rows about a block as a whole, made from its state on the target."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from steps.lib.state import BlockState
+from steps.lib.store import Store, write_rows
+from steps.lib.targets.protocol import Target
+
+SETTINGS = (
+    "net.ipv4.tcp_congestion_control",
+    "net.core.default_qdisc",
+    "net.core.rmem_max",
+    "net.core.wmem_max",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+)
+"""Settings that are always kept, tuned or not, since they explain most differences."""
+
+_IDENTITY = ("campaign", "block", "plugin", "profile", "repeat", "install_id", "boot_id")
+_READ = ("plugin_version", "plugin_fingerprint", "environment_fingerprint", "idle_busy_cpus")
+_TIMES = ("install_s", "ready_s", "tune_s", "restore_s", "remove_s", "started_at")
+
+
+def write_block(
+    store: Store, state: BlockState, status: str, reason: str | None, drift_ratio: float | None
+) -> None:
+    """Write the one row of this install of the block."""
+    row = {name: getattr(state, name) for name in (*_IDENTITY, *_READ, *_TIMES)} | {
+        "status": status,
+        "reason": reason,
+        "drift_ratio": drift_ratio,
+        "residue": None if state.residue is None else list(state.residue),
+        "ended_at": datetime.now(UTC),
+    }
+    write_rows(store, "blocks", [row], **keys_of(state))
+
+
+def write_nodes(store: Store, state: BlockState, target: Target) -> None:
+    """Write one row per node: what it is, and what the profile set on it."""
+    rows: list[dict[str, Any]] = []
+    for node in target.nodes():
+        tuned = [e.model_dump(exclude={"node"}) for e in state.tuned if e.node == node.name]
+        in_force = {name: target.read_setting(node, name) for name in SETTINGS}
+        in_force |= {e["name"]: e["after"] for e in tuned}
+        rows.append(
+            vars(target.facts(node))
+            | keys_of(state)
+            | {
+                "node": node.name,
+                "environment_class": target.environment_class,
+                "environment_fingerprint": state.environment_fingerprint,
+                "settings": {k: v for k, v in in_force.items() if v is not None},
+                "tuned": tuned,
+            }
+        )
+    write_rows(store, "nodes", rows, **keys_of(state))
+
+
+def keys_of(state: BlockState) -> dict[str, str]:
+    """What names this install of the block in object keys."""
+    return {"campaign": state.campaign, "block": state.block, "install_id": state.install_id}

@@ -1,0 +1,74 @@
+"""What every stage needs, opened from a stage's input: the block, its target, its store."""
+
+from dataclasses import dataclass
+
+from steps.lib.catalog import Job
+from steps.lib.errors import CnibenchError, OwnershipError
+from steps.lib.plan import Block, make_plan
+from steps.lib.state import BlockState, Failure
+from steps.lib.store import Store, open_store
+from steps.lib.targets import open_target
+from steps.lib.targets.protocol import Target
+
+
+@dataclass(frozen=True)
+class Context:
+    """One block of one job, on its target, with its store."""
+
+    job: Job
+    block: Block
+    target: Target
+    store: Store
+
+    def state(self) -> BlockState:
+        """The state of this block on the target.
+
+        Raises:
+            OwnershipError: the target is held by another block, or by none.
+        """
+        state = self.target.load_state()
+        if state is None or not self._is_mine(state):
+            holder = f"{state.campaign}/{state.block}" if state else "nobody"
+            raise OwnershipError(
+                f"target {self.target.name} is held by {holder}, not by "
+                f"{self.job.campaign.name}/{self.block.id}; "
+                "start the block again from its first stage"
+            )
+        return state
+
+    def holds_target(self) -> bool:
+        """Whether the block has claimed the target and not yet released it.
+
+        What puts things back asks this first: Argo runs it again as exit handler.
+        """
+        state = self.target.load_state()
+        return state is not None and self._is_mine(state)
+
+    def _is_mine(self, state: BlockState) -> bool:
+        return (state.campaign, state.block) == (self.job.campaign.name, self.block.id)
+
+    def update(self, **changes: object) -> BlockState:
+        """Change the state on the target and return it."""
+        state = self.state().model_copy(update=changes)
+        self.target.save_state(state)
+        return state
+
+    def note_failure(self, stage: str, error: BaseException) -> None:
+        """Keep a stage's failure for the block's row."""
+        state = self.target.load_state()
+        if state and self._is_mine(state):
+            known = isinstance(error, CnibenchError)
+            message = str(error) if known else f"{type(error).__name__} {error}".strip()
+            failure = Failure(stage=stage, message=message)
+            self.update(failures=(*state.failures, failure))
+
+
+def open_context(job: Job, block: str, store: str) -> Context:
+    """Open target and store of a block.
+
+    Raises:
+        InputError: no such block, or the store cannot be used.
+    """
+    return Context(
+        job, make_plan(job).block(block), open_target(job.campaign.target), open_store(store)
+    )

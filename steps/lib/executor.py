@@ -1,0 +1,159 @@
+"""The local executor: the same stages as on Argo, one after the other, in this process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from steps.lib.catalog import Job
+from steps.lib.errors import CnibenchError, InputError, OwnershipError, TransientError
+from steps.lib.estimate import BLOCK_OVERHEAD_S, cell_time_s
+from steps.lib.manifest import plan_on, register
+from steps.lib.missing import missing_cells
+from steps.lib.plan import Block
+from steps.lib.store import Store, open_store
+from steps.lib.targets import open_target
+from steps.lib.targets.protocol import Target
+from steps.lib.tuning import restore
+from steps.pipeline import BLOCK, Stage, stage_input
+
+TRANSIENT_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Event:
+    """What just began (``status`` is None) or ended, for whoever shows progress."""
+
+    block: Block
+    stage: str
+    cell: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is going to run, and about how long it takes."""
+
+    blocks: int
+    cells: int
+    expected_s: float
+
+
+Report = Callable[[Event | Start], None]
+
+
+def run_campaign(job: Job, store_address: str, report: Report) -> None:
+    """Run all that is missing of a campaign, block by block; a failed block does not stop it.
+
+    Blocks with nothing missing are not touched. At the end, and on any error or interrupt, the
+    target is taken down.
+
+    Raises:
+        InputError: the campaign cannot run here; nothing was started.
+        OwnershipError: another campaign holds the target.
+    """
+    store = open_store(store_address)
+    target = open_target(job.campaign.target)
+    missing = target.missing_requirements()
+    if missing:
+        raise InputError("this machine cannot be the target:\n  " + "\n  ".join(missing))
+    with target.lock():
+        register(job, target, store)
+        try:
+            to_do = _to_do(job, target, store)
+            report(_start(to_do))
+            for block, _ in to_do:
+                run_block(block, store_address, report)
+        finally:
+            release(target)
+
+
+def _to_do(job: Job, target: Target, store: Store) -> list[tuple[Block, list[str]]]:
+    blocks = plan_on(job, target).blocks
+    return [(b, cells) for b in blocks if (cells := missing_cells(b, target, store))]
+
+
+def _start(to_do: list[tuple[Block, list[str]]]) -> Start:
+    cells = [block.cell(cell).cell.traffic for block, ids in to_do for cell in ids]
+    seconds = sum(cell_time_s(t) for t in cells) + BLOCK_OVERHEAD_S * len(to_do)
+    return Start(len(to_do), len(cells), seconds)
+
+
+def release(target: Target) -> None:
+    """Undo what a killed run left in force, and take the target down.
+
+    Raises:
+        InputError: a setting cannot be put back; the journal is kept.
+    """
+    state = target.load_state()
+    if state is not None:
+        target.prepare()
+        _, problems = restore(target, state)
+        if problems:
+            raise InputError("settings are not as before:\n  " + "\n  ".join(problems))
+        target.save_state(None)
+    target.discard()
+
+
+def run_block(block: Block, store_address: str, report: Report) -> None:
+    """Run the stages of one block; what puts things back runs whatever happened before.
+
+    Raises:
+        InputError, OwnershipError: the next block would meet the same; the campaign ends.
+    """
+    run = _BlockRun(block, report, {"job": block.job, "block": block.id, "store": store_address})
+    first, *middle = [s for s in BLOCK if not s.always]
+    if not run.tried(first):
+        return
+    try:
+        for stage in middle:
+            if not run.tried(stage):
+                break
+    finally:
+        for stage in (s for s in BLOCK if s.always):
+            run.tried(stage)
+
+
+@dataclass
+class _BlockRun:
+    """A block while it runs: what its stages have put out so far."""
+
+    block: Block
+    report: Report
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def tried(self, stage: Stage) -> bool:
+        """Run a stage, all of its items; whether the block may go on."""
+        for item in self._items(stage):
+            cell = item.get("cell")
+            self.report(Event(self.block, stage.name, cell))
+            try:
+                output = _with_retries(stage, self.known | item)
+            except (InputError, OwnershipError):
+                self.report(Event(self.block, stage.name, cell, "failed"))
+                raise
+            except CnibenchError as error:
+                self.report(Event(self.block, stage.name, cell, f"failed: {error}"))
+                if stage.for_each is None:
+                    return False
+                continue
+            self.report(Event(self.block, stage.name, cell, getattr(output, "status", "done")))
+            if stage.for_each is None:
+                self.known |= output.model_dump(exclude={"exit_code", "result"})
+        return True
+
+    def _items(self, stage: Stage) -> Iterator[dict[str, Any]]:
+        if stage.for_each is None:
+            return iter([{}])
+        fan = stage.for_each
+        return ({fan.item: value} for value in self.known[fan.output])
+
+
+def _with_retries(stage: Stage, known: dict[str, Any]) -> Any:
+    """Call a stage as Argo would: again on a transient error, and on no other."""
+    for attempt in range(1, TRANSIENT_TRIES + 1):
+        try:
+            return stage.run(stage_input(stage, known))
+        except TransientError:
+            if attempt == TRANSIENT_TRIES:
+                raise
+    raise AssertionError("the loop returns or raises")

@@ -1,0 +1,54 @@
+"""The campaign in its store: registered once, with everything it pins; a changed one is refused."""
+
+from datetime import UTC, datetime
+
+from steps.lib import tools
+from steps.lib.catalog import Job
+from steps.lib.errors import InputError
+from steps.lib.plan import Plan, digest, make_plan, planned_rows
+from steps.lib.store import Store, read_rows, write_rows
+from steps.lib.tables import METHOD_VERSION
+from steps.lib.targets.protocol import Target
+
+
+def plan_on(job: Job, target: Target) -> Plan:
+    """The plan, with what the target cannot do marked."""
+    return make_plan(job, {p.name: why for p in job.plugins if (why := target.unsupported(p))})
+
+
+def register(job: Job, target: Target, store: Store) -> None:
+    """Write manifest and planned cells, or prove that those in the store are the same.
+
+    Raises:
+        InputError: the store holds a campaign of this name that pins something else.
+    """
+    name = job.campaign.name
+    wanted = digest(job, tools.toolbox_digest(tools.toolbox_of(job.campaign.target)))
+    stored = read_rows(store, "campaigns", campaign=name)
+    if stored:
+        _compare(name, stored[0]["digest"], wanted)
+        return
+    plan = plan_on(job, target)
+    write_rows(store, "planned", planned_rows(plan), campaign=name)
+    row = {
+        "campaign": name,
+        "title": job.campaign.title,
+        "target": f"{target.kind}/{target.name}",
+        "environment_class": target.environment_class,
+        "digest": wanted,
+        "document": job.model_dump_json(),
+        "baseline_plugin": plan.baseline,
+        "method_version": METHOD_VERSION,
+        "created_at": datetime.now(UTC),
+    }
+    if not write_rows(store, "campaigns", [row], campaign=name):
+        register(job, target, store)
+
+
+def _compare(name: str, stored: str, wanted: str) -> None:
+    if stored != wanted:
+        raise InputError(
+            f"campaign {name!r} in this store was run with other contents (digest {stored[:12]}, "
+            f"now {wanted[:12]}): its file, a catalog entry it names, the tools or the method "
+            "changed. Give the campaign a new `name`, or use another --store"
+        )

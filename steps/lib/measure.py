@@ -1,0 +1,298 @@
+"""Measuring one cell: endpoints, traffic, readings at both ends of the window, gates, one row."""
+
+import shlex
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from steps.lib import gates as validity
+from steps.lib.context import Context
+from steps.lib.models import PATHS, Path
+from steps.lib.plan import PlannedCell, cell_identity, pod_mtu, run_time_s
+from steps.lib.reading import Ends, Reading, Window, read
+from steps.lib.row import cost_columns, raw_document, record_columns
+from steps.lib.state import BlockState
+from steps.lib.targets.protocol import EndpointRequest, Process, Target
+from steps.lib.traffic import tool_for
+from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
+from steps.lib.tuning import differences, in_force, settings_digest
+
+LISTEN_TIMEOUT_S = 5.0
+SPARE_TIME_S = 15.0
+"""What a tool may take beyond its own run time: connecting, control connection, last report."""
+
+QUIET_SAMPLE_S = 0.1
+QUIET_TIMEOUT_S = 10.0
+ICMP_HEADERS_BYTES = 28
+LOOPBACK = "127.0.0.1"
+CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement, ready to be stored: its row, its intervals, the tool's own words."""
+
+    row: dict[str, Any]
+    intervals: list[dict[str, Any]]
+    raw: bytes
+
+
+@dataclass
+class Run:
+    """One run of the tool, as it was seen from outside."""
+
+    command: str
+    started_at: datetime
+    readings: dict[Boundary, Reading] = field(default_factory=dict)
+    output: bytearray = field(default_factory=bytearray)
+    stderr: bytes = b""
+    exit_code: int = -1
+    version_output: bytes = b""
+
+    def window(self, ends: Ends) -> Window | None:
+        """The measured window, if the tool reported both of its ends."""
+        if len(self.readings) < 2:
+            return None
+        return Window(self.readings["window-start"], self.readings["window-end"], ends)
+
+
+def measure(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
+    """Run a cell until the machine was quiet enough, at most ``attempts_max`` times.
+
+    A try is given up only for the state of the machine (steal, foreign CPU), never for its result;
+    each one given up stays in the row with its readings.
+    """
+    rejected: list[dict[str, Any]] = []
+    for attempt in range(1, context.job.matrix.limits.attempts_max + 1):
+        measured = _attempt(context, planned, state)
+        measured.row.update(attempt=attempt, rejected_attempts=rejected.copy())
+        if measured.row["status"] != "noisy":
+            break
+        rejected.append(measured.row.pop("_noise") | {"attempt": attempt})
+        measured.row["rejected_attempts"] = rejected
+    measured.row.pop("_noise", None)
+    return measured
+
+
+def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
+    target, traffic = context.target, planned.cell.traffic
+    tool = tool_for(traffic)
+    path = PATHS[planned.cell.path]
+    _wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
+    fingerprint = _fingerprint(target)
+    with endpoints(target, path, tool) as ends:
+        places = (ends.client,) if ends.client is ends.server else (ends.client, ends.server)
+        settings = in_force(target, context.block.profile, places)
+        congestion = target.read_endpoint_setting(ends.client, CONGESTION_CONTROL)
+        probe = probe_path_mtu(target, ends)
+        run = run_traffic(target, tool, planned, ends)
+        untuned = differences(target, context.block.profile, places)
+        expected_mtu = _expected_mtu(context, path, ends)
+    record, error = _parse(tool, run)
+    evidence = validity.Evidence(
+        cell=planned.cell,
+        plugin=context.block.plugin,
+        limits=context.job.matrix.limits,
+        tool=tool,
+        ends=ends,
+        expected_mtu_bytes=expected_mtu,
+        probe=probe,
+        untuned=tuple(untuned),
+        fingerprints=(state.plugin_fingerprint, fingerprint, _fingerprint(target)),
+        record=record,
+        document_error=error,
+        window=run.window(ends),
+    )
+    identity = _identity(context, planned, state)
+    row = identity | {
+        "command": run.command,
+        "started_at": run.started_at,
+        "profile_digest": settings_digest(settings),
+        "congestion_control": congestion,
+        "client_mtu_bytes": ends.client.mtu_bytes,
+        "server_mtu_bytes": ends.server.mtu_bytes,
+        "client_start_ms": ends.client.start_ms,
+        "server_start_ms": ends.server.start_ms,
+    }
+    row |= _judged(evidence, context, state)
+    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code)
+    return Measured(row, _interval_rows(row, record), raw)
+
+
+def failed(context: Context, planned: PlannedCell, state: BlockState, reason: str) -> Measured:
+    """A row for a cell that could not be run at all."""
+    row = _identity(context, planned, state) | {
+        "status": "failed",
+        "reason": reason,
+        "started_at": datetime.now(UTC),
+        "attempt": 1,
+        "rejected_attempts": [],
+        "gates": [],
+    }
+    return Measured(row, [], raw_document("", b"", reason.encode(), -1))
+
+
+@contextmanager
+def endpoints(target: Target, path: Path, tool: Tool) -> Iterator[Ends]:
+    """Fresh endpoints for one try: a new namespace copies settings when it is made."""
+    with ExitStack() as stack:
+        place = path.server or path.client
+        ports = tool.ports if path.published else ()
+        server = stack.enter_context(
+            target.endpoint(EndpointRequest("server", place.kind, place.node_index, ports))
+        )
+        client = server
+        if path.server is not None:
+            place = path.client
+            client = stack.enter_context(
+                target.endpoint(EndpointRequest("client", place.kind, place.node_index))
+            )
+        addresses = {"loopback": LOOPBACK, "pod": server.address, "node": server.node.address}
+        yield Ends(client, server, addresses[path.address])
+
+
+def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) -> Run:
+    """Run server and client; read all counters when the tool reports the ends of its window."""
+    traffic = planned.cell.traffic
+    version_output = _version_output(target, tool, ends)
+    server = target.start(ends.server, tool.server_command(traffic), "server")
+    try:
+        target.wait_listening(ends.server, tool.ports[0], "tcp", LISTEN_TIMEOUT_S)
+        client = target.start(ends.client, tool.client_command(traffic, ends.address), "client")
+        run = Run(shlex.join(client.command), datetime.now(UTC))
+        clock = tool.clock(traffic)
+        run.version_output = version_output
+        with _ended_after(client, run_time_s(traffic) + SPARE_TIME_S):
+            for line in client.stdout:
+                boundary = clock.feed(line)
+                if boundary:
+                    run.readings[boundary] = read(target, ends)
+                run.output += line
+                if boundary == "window-end" and (number := tool.end_signal(traffic)):
+                    server.signal(number)
+        run.exit_code, run.stderr = client.stop(SPARE_TIME_S)
+    finally:
+        server.stop(0.2)
+    return run
+
+
+def _version_output(target: Target, tool: Tool, ends: Ends) -> bytes:
+    """What the tool says of its version, where its record does not carry one."""
+    if tool.version_command is None:
+        return b""
+    process = target.start(ends.client, tool.version_command, "probe")
+    with _ended_after(process, SPARE_TIME_S):
+        output = process.stdout.read()
+    process.stop(SPARE_TIME_S)
+    return output
+
+
+def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
+    """Whether a packet of exactly the MTU passes unfragmented, and one byte more does not."""
+    if ends.shared:
+        return {}
+    mtu = ends.client.mtu_bytes
+    if ends.address == ends.server.address:
+        mtu = min(mtu, ends.server.mtu_bytes)
+    return {size: _pings(target, ends, size - ICMP_HEADERS_BYTES) for size in (mtu, mtu + 1)}
+
+
+def _pings(target: Target, ends: Ends, payload_bytes: int) -> bool:
+    command = ["ping", "-4", "-n", "-q", "-c", "1", "-W", "1", "-M", "do", "-s"]
+    process = target.start(ends.client, [*command, str(payload_bytes), ends.address], "probe")
+    return process.stop(3.0)[0] == 0
+
+
+@contextmanager
+def _ended_after(process: Process, limit_s: float) -> Iterator[None]:
+    """A tool that hangs is ended, so that reading its output ends too."""
+    timer = threading.Timer(limit_s, process.stop, args=(0.0,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _wait_until_quiet(target: Target, busy_percent_max: float) -> None:
+    """Let the last run's work drain; what is still busy then is for the noise gates to judge."""
+    deadline = time.monotonic() + QUIET_TIMEOUT_S
+    while time.monotonic() < deadline:
+        before = target.cpu()
+        time.sleep(QUIET_SAMPLE_S)
+        after = target.cpu()
+        idle_s = after.idle_s + after.iowait_s - before.idle_s - before.iowait_s
+        if 100 * (1 - idle_s / (after.cpus * (after.at_s - before.at_s))) <= busy_percent_max:
+            return
+
+
+def _fingerprint(target: Target) -> str | None:
+    installation = target.installation()
+    return installation.fingerprint if installation else None
+
+
+def _expected_mtu(context: Context, path: Path, ends: Ends) -> dict[str, int]:
+    """MTU each end must have: the plugin's for pods, the underlay's for hosts and clients."""
+    expected = {"pod": pod_mtu(context.job, context.block.plugin)}
+    underlay = context.job.campaign.target.underlay_mtu
+    return {
+        "client": expected.get(ends.client.kind, underlay),
+        "server": expected.get(ends.server.kind, underlay),
+    }
+
+
+def _parse(tool: Tool, run: Run) -> tuple[ToolRecord | None, str | None]:
+    try:
+        return tool.parse(bytes(run.output), run.version_output), None
+    except DocumentError as error:
+        said = run.stderr.decode("utf-8", "replace").strip()
+        return None, f"{error}{f' (stderr: {said[-300:]})' if said else ''}"
+
+
+def _identity(context: Context, planned: PlannedCell, state: BlockState) -> dict[str, Any]:
+    return cell_identity(context.block, planned) | {
+        "measurement_id": str(uuid.uuid4()),
+        "install_id": state.install_id,
+        "environment_class": context.target.environment_class,
+        "environment_fingerprint": state.environment_fingerprint,
+        "plugin_fingerprint": state.plugin_fingerprint,
+    }
+
+
+def _judged(evidence: validity.Evidence, context: Context, state: BlockState) -> dict[str, Any]:
+    """Status, reason and gates; the numbers only if every gate let them pass."""
+    gates = validity.check_all(evidence)
+    failure = validity.first_failure(gates)
+    columns: dict[str, Any] = {"gates": [vars(g) for g in gates], "status": "ok", "reason": None}
+    if failure:
+        noisy = failure.gate in validity.NOISE
+        columns["status"] = "noisy" if noisy else "invalid"
+        columns["reason"] = f"{failure.gate}: {failure.evidence}"
+    window, record = evidence.window, evidence.record
+    if columns["status"] == "noisy" and window:
+        columns["_noise"] = {
+            "steal_percent": window.steal_percent,
+            "foreign_cpu_percent": window.foreign_percent,
+            "reason": columns["reason"],
+        }
+    if columns["status"] == "ok" and window and record:
+        facts = context.target.facts(context.target.nodes()[0])
+        idle = state.idle_busy_cpus or 0.0
+        columns |= record_columns(record)
+        columns |= cost_columns(window, evidence.cell.traffic, facts, idle)
+    elif record:
+        columns |= {"tool": record.tool, "tool_version": record.version}
+    return columns
+
+
+def _interval_rows(row: dict[str, Any], record: ToolRecord | None) -> list[dict[str, Any]]:
+    if record is None:
+        return []
+    keys = {name: row[name] for name in ("campaign", "block", "cell", "measurement_id")}
+    return [keys | vars(interval) for interval in record.intervals]

@@ -1,0 +1,98 @@
+"""Making a row of the table ``measurements`` from what was read; no judgement in here."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from steps.lib.models import Stream, Traffic, UdpStream
+from steps.lib.reading import Window
+from steps.lib.targets.protocol import NodeFacts
+from steps.lib.traffic.protocol import ToolRecord
+
+
+def record_columns(record: ToolRecord) -> dict[str, Any]:
+    """What the tool says."""
+    said = {
+        "tool": record.tool,
+        "tool_version": record.version,
+        "client_address": record.client_address,
+        "server_address": record.server_address,
+        "duration_s": record.duration_s,
+        "mss_bytes": record.mss_bytes,
+        **record.metrics,
+    }
+    if record.congestion_control:
+        said["congestion_control"] = record.congestion_control
+    return said
+
+
+def cost_columns(
+    window: Window, traffic: Traffic, facts: NodeFacts, idle_busy_cpus: float
+) -> dict[str, Any]:
+    """What the window cost, all nodes together.
+
+    Cycles are counted where there is hardware for it, else estimated as busy CPU-seconds times
+    nominal frequency; the two are never compared (Qi et al. 2020; measurement method, section 5).
+    """
+    used = window.cpu_s
+    counted = window.cycles
+    cycles = window.busy_s * facts.cpu_nominal_hz if counted is None else float(counted)
+    packets, source = packets_of(window, traffic)
+    return {
+        "started_at": window.first.at,
+        "cpu_window_s": window.wall_s,
+        "cpus": window.last.cpu.cpus,
+        "cpu_busy_s": window.busy_s,
+        **{f"cpu_{mode}_s": used[mode] for mode in ("user", "system", "irq", "softirq", "steal")},
+        "cpu_client_s": window.group_s("client"),
+        "cpu_server_s": window.group_s("server"),
+        "cpu_foreign_s": used["foreign"],
+        "cpu_idle_baseline_s": idle_busy_cpus * window.wall_s,
+        "cycles": cycles,
+        "cycles_source": "estimate" if counted is None else "perf",
+        "packets": packets,
+        "packets_source": source,
+        "cycles_per_packet": cycles / packets if packets else None,
+        "tcp_segments_sent": _both_ends(window, "Tcp.OutSegs"),
+        "udp_datagrams_received": window.stack(_receiver(traffic), "Udp.InDatagrams"),
+        "udp_receive_buffer_errors": window.stack(_receiver(traffic), "Udp.RcvbufErrors"),
+    }
+
+
+def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
+    """The denominator of cycles per packet, and which counter it is.
+
+    TCP streams: segments of the sender, which are MSS-sized also under TSO. UDP: datagrams that
+    arrived. Transactions: segments of both ends, since both directions are the work.
+    """
+    if isinstance(traffic, UdpStream):
+        return window.stack(_receiver(traffic), "Udp.InDatagrams"), "Udp.InDatagrams of receiver"
+    if window.ends.shared:
+        return window.stack("client", "Tcp.OutSegs"), "Tcp.OutSegs of the shared namespace"
+    if isinstance(traffic, Stream):
+        return window.stack(_sender(traffic), "Tcp.OutSegs"), "Tcp.OutSegs of sender"
+    return _both_ends(window, "Tcp.OutSegs"), "Tcp.OutSegs of both ends"
+
+
+def raw_document(command: str, output: bytes, stderr: bytes, exit_code: int) -> bytes:
+    """What is kept of a run: the tool's own words, with the command that made them."""
+    document: Mapping[str, Any] = {
+        "command": command,
+        "exit_code": exit_code,
+        "stdout": output.decode("utf-8", "backslashreplace"),
+        "stderr": stderr.decode("utf-8", "backslashreplace"),
+    }
+    return json.dumps(document).encode()
+
+
+def _both_ends(window: Window, counter: str) -> int:
+    client = window.stack("client", counter)
+    return client if window.ends.shared else client + window.stack("server", counter)
+
+
+def _receiver(traffic: Traffic) -> str:
+    return "client" if getattr(traffic, "direction", "forward") == "reverse" else "server"
+
+
+def _sender(traffic: Traffic) -> str:
+    return "server" if _receiver(traffic) == "client" else "client"

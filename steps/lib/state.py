@@ -1,0 +1,53 @@
+"""What a block remembers on its target from stage to stage, and what a restart finds there."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from steps.lib.models import Model
+
+
+class JournalEntry(Model):
+    """One setting that was changed, written before the change.
+
+    ``after`` stays None until the new value was read back: a crash in between is visible.
+    """
+
+    node: str
+    name: str
+    before: str
+    intended: str
+    after: str | None = None
+
+
+class Failure(Model):
+    """A stage that failed, and why."""
+
+    stage: str
+    message: str
+
+
+class BlockState(Model):
+    """The block on the target. Saved before and after each change of the target."""
+
+    campaign: str
+    block: str
+    plugin: str
+    profile: str
+    repeat: int
+    install_id: str
+    boot_id: str
+    started_at: datetime
+    plugin_version: str | None = None
+    plugin_fingerprint: str | None = None
+    environment_fingerprint: str
+    inventory_before: Mapping[str, Mapping[str, tuple[str, ...]]]
+    journal: tuple[JournalEntry, ...] = ()
+    tuned: tuple[JournalEntry, ...] = ()
+    install_s: float | None = None
+    ready_s: float | None = None
+    tune_s: float | None = None
+    restore_s: float | None = None
+    remove_s: float | None = None
+    idle_busy_cpus: float | None = None
+    residue: tuple[str, ...] | None = None
+    failures: tuple[Failure, ...] = ()

@@ -1,0 +1,93 @@
+"""What the machine must offer: rights and programs for all, kernel features for some plugins."""
+
+import errno
+import os
+import shutil
+from functools import lru_cache
+from pathlib import Path
+
+from steps.lib import tools
+from steps.lib.errors import InputError
+from steps.lib.models import Plugin
+from steps.lib.targets.namespaces import cgroups, netns
+from steps.lib.targets.namespaces.links import KernelRefusalError, netlink
+
+PROGRAMS = {"nsenter": "util-linux", "setpriv": "util-linux", "nft": "nftables"}
+"""Programs of the machine, with their Debian packages. nft is called by a plugin and by us."""
+
+TOPOLOGY_KINDS = ("veth", "bridge")
+"""Kinds of link that nodes are joined by, whatever the plugin."""
+
+
+def missing(toolbox: Path | None) -> list[str]:
+    """Everything that is absent, each with what to do about it."""
+    problems = []
+    if os.geteuid() != 0:
+        problems.append("network namespaces need root: run as root")
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            problems.append(f"{program} is absent: apt-get install {package}")
+    problems += _cgroups()
+    problems += _kernel()
+    if not os.access("/run", os.W_OK):
+        problems.append("/run is not writable: namespaces and the state of a block are kept there")
+    problems += _tools(toolbox)
+    return problems
+
+
+def unsupported_links(plugin: Plugin) -> str | None:
+    """Why the kernel cannot run a plugin, or None."""
+    for kind in plugin.needs.link_kinds:
+        reason = link_kind_problem(kind)
+        if reason:
+            return f"this kernel cannot create a {kind} device: {reason}"
+    return None
+
+
+@lru_cache
+def link_kind_problem(kind: str) -> str | None:
+    """Create a link of a kind where nobody sees it; the reason if the kernel has no such kind.
+
+    Asked without parameters, some kinds refuse too (no parent, no network identifier), but only one
+    that does not exist, and that no module brings, is "not supported" (rtnl_newlink in the kernel).
+    """
+    with netns.scratch(), netlink(None) as own:
+        try:
+            own.add_link("trial", kind)
+        except KernelRefusalError as error:
+            if error.code == errno.EOPNOTSUPP:
+                return str(error).rpartition(": ")[2]
+    return None
+
+
+def _kernel() -> list[str]:
+    if os.geteuid() != 0:
+        return []  # Nobody else may try.
+    reasons = {kind: link_kind_problem(kind) for kind in TOPOLOGY_KINDS}
+    return [f"this kernel cannot create a {k} device: {why}" for k, why in reasons.items() if why]
+
+
+def _cgroups() -> list[str]:
+    mounted = cgroups.mount_point()
+    if mounted is None:
+        return ["no cgroup2 file system is mounted: mount -t cgroup2 none /sys/fs/cgroup"]
+    if not os.access(mounted, os.W_OK):
+        return [f"{mounted} is not writable: CPU of the tools is counted in groups made there"]
+    return []
+
+
+def _tools(toolbox: Path | None) -> list[str]:
+    problems = []
+    if toolbox is None:
+        absent = [p for p in tools.HOST_PROGRAMS if shutil.which(p) is None]
+        problems += [f"{p} is absent, and no tool box is used" for p in absent]
+    else:
+        try:
+            tools.toolbox_digest(toolbox)
+        except InputError as error:
+            problems.append(str(error))
+    try:
+        tools.cni_plugins()
+    except InputError as error:
+        problems.append(str(error))
+    return problems

@@ -1,0 +1,222 @@
+"""The embedded target: nodes are network namespaces of this machine, joined by a veth switch.
+
+Real data paths of the real kernel, real plugins, real traffic; seconds to set up; nothing of the
+machine's own network is touched. Both nodes share one kernel and its CPUs, and the wire is a veth:
+its numbers are CPU numbers, and its rows say so by their environment class.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+
+from steps.lib import tools
+from steps.lib.errors import CnibenchError
+from steps.lib.models import DeviceRef, Plugin, Profile, TargetKind, TargetSpec
+from steps.lib.state import BlockState
+from steps.lib.targets.cycles import Cycles
+from steps.lib.targets.namespaces import (
+    counters,
+    cpu,
+    facts,
+    inventory,
+    locks,
+    processes,
+    requirements,
+    settings,
+    sockets,
+    topology,
+)
+from steps.lib.targets.namespaces.cgroups import Groups
+from steps.lib.targets.namespaces.cni import Runtime
+from steps.lib.targets.namespaces.endpoints import Endpoints, PlacedEndpoint
+from steps.lib.targets.namespaces.files import delete_durably, write_durably
+from steps.lib.targets.namespaces.installer import Installer
+from steps.lib.targets.namespaces.layout import Layout
+from steps.lib.targets.protocol import (
+    Counters,
+    CpuTimes,
+    Endpoint,
+    EndpointRequest,
+    Installation,
+    Inventory,
+    Node,
+    NodeFacts,
+)
+
+
+class NamespacesTarget:
+    """``protocol.Target`` on this machine. Making one touches nothing; ``prepare`` builds.
+
+    Args:
+        spec: Name and underlay MTU.
+        toolbox: Root file system of the tools, ``None`` for the machine's own programs.
+    """
+
+    kind: TargetKind = "namespaces"
+    environment_class = "single-kernel"
+
+    def __init__(self, spec: TargetSpec, toolbox: Path | None) -> None:
+        self.name: str = spec.name
+        self._toolbox = toolbox
+        self._layout = Layout(spec.name, spec.underlay_mtu)
+        self._groups = Groups(self._layout.cgroup)
+        self._cycles = Cycles()
+
+    @cached_property
+    def _installer(self) -> Installer:
+        return Installer(self._layout, self._runtime)
+
+    @cached_property
+    def _endpoints(self) -> Endpoints:
+        return Endpoints(self._layout, self._installer, self._runtime)
+
+    @cached_property
+    def _runtime(self) -> Runtime:
+        return Runtime(tools.cni_plugins())
+
+    # ---------- life of the target
+    def missing_requirements(self) -> list[str]:
+        """Rights, programs and kernel features that are absent, each with what to do about it."""
+        return requirements.missing(self._toolbox)
+
+    def unsupported(self, plugin: Plugin) -> str | None:
+        """Why the plugin cannot run here at all, or None."""
+        if self.kind not in plugin.targets:
+            return f"{plugin.name} is not for targets of kind {self.kind}"
+        return requirements.unsupported_links(plugin)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the whole machine, since targets of other names would share its CPUs."""
+        return locks.machine(self.name)
+
+    def prepare(self) -> None:
+        """Tear down whatever is left and build anew; the block's state survives."""
+        topology.tear_down(self._layout, self._groups)
+        topology.build(self._layout)
+
+    def discard(self) -> None:
+        """Leave nothing behind, except for the state of a block that nobody has ended."""
+        topology.tear_down(self._layout, self._groups)
+        if self._layout.directory.exists() and not self._layout.state_file.exists():
+            shutil.rmtree(self._layout.directory)
+
+    # ---------- nodes
+    def nodes(self) -> Sequence[Node]:
+        """The nodes, in a fixed order."""
+        return self._layout.nodes
+
+    def facts(self, node: Node) -> NodeFacts:
+        """What the machine is."""
+        return facts.read(self._layout.underlay_mtu, tools.toolbox_digest(self._toolbox))
+
+    def inventory(self, node: Node) -> Inventory:
+        """What there is on the node, without anything volatile."""
+        return inventory.take(self._layout, node)
+
+    # ---------- plugin
+    def install(self, plugin: Plugin, install_id: str) -> None:
+        """Put the plugin on every node, down to what its first pod adds."""
+        self._installer.install(plugin, install_id)
+        self._endpoints.settle()
+
+    def installation(self) -> Installation | None:
+        """What is installed right now, read back; None if nothing is."""
+        return self._installer.installation()
+
+    def remove(self) -> None:
+        """Remove pods first, then the plugin."""
+        self._endpoints.take_away_all()
+        self._installer.remove()
+
+    # ---------- settings
+    def read_setting(self, node: Node, name: str) -> str | None:
+        """Value in force on the node; None where the kernel has no such name."""
+        return settings.read_on_node(self._namespace(node), name)
+
+    def write_setting(self, node: Node, name: str, value: str) -> None:
+        """Set a value on the node; one of the whole kernel is set for the machine."""
+        settings.write_on_node(self._namespace(node), name, value)
+
+    def expected_in_endpoint(self, endpoint: Endpoint, profile: Profile) -> Mapping[str, str]:
+        """Settings of nodes where the endpoint is one; of pods what a new namespace inherits.
+
+        Settings of the whole kernel are expected wherever they can be read. The external client is
+        no node and is never tuned.
+        """
+        namespace = self._namespace(endpoint)
+        on_node = namespace in map(self._namespace, self._layout.nodes)
+        expected = {}
+        for entry in profile.entries:
+            if entry.scope == "node":
+                wanted = settings.read(namespace, entry.name) is not None
+            else:
+                wanted = on_node or (endpoint.kind == "pod" and settings.is_inherited(entry.name))
+            if wanted:
+                expected[entry.name] = entry.value
+        return expected
+
+    def read_endpoint_setting(self, endpoint: Endpoint, name: str) -> str | None:
+        """Value in force inside the endpoint; None where it is not visible there."""
+        return settings.read(self._namespace(endpoint), name)
+
+    # ---------- endpoints and traffic
+    def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
+        """Make an endpoint, and take it away at the end, also after an error."""
+        return self._endpoints.make(request)
+
+    def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> processes.Running:
+        """Start a tool in the endpoint; it dies with the thread that calls this."""
+        namespace = self._namespace(endpoint)
+        return processes.start(namespace, self._toolbox, self._groups, group, command)
+
+    def wait_listening(
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+    ) -> None:
+        """Look at the endpoint's socket table until the port is there; never connect to it."""
+        sockets.wait_listening(self._namespace(endpoint), port, protocol, timeout_s)
+
+    # ---------- readings
+    def cpu(self) -> CpuTimes:
+        """CPU of the machine, both nodes together: they cannot be told apart."""
+        return cpu.read(self._groups, self._cycles)
+
+    def counters(self, where: Endpoint | Node) -> Counters:
+        """Counters of an endpoint's or node's namespace now."""
+        return counters.read(self._namespace(where))
+
+    def device(
+        self, reference: DeviceRef, client: Endpoint, server: Endpoint
+    ) -> tuple[Endpoint | Node, str]:
+        """Resolve ``client-node:@uplink`` and the like to a place and a device name."""
+        whose, _, device = reference.partition(":")
+        endpoint = client if whose.startswith("client") else server
+        names = {"@uplink": endpoint.node.uplink, "@pair": endpoint.pair}
+        name = names.get(device, device)
+        if name is None:
+            raise CnibenchError(f"{reference}: endpoint {endpoint.name} has no device on its node")
+        return (endpoint.node if whose.endswith("-node") else endpoint), name
+
+    # ---------- memory of the block
+    def load_state(self) -> BlockState | None:
+        """State of the block that holds the target, or None."""
+        try:
+            text = self._layout.state_file.read_text()
+        except FileNotFoundError:
+            return None
+        return BlockState.model_validate_json(text)
+
+    def save_state(self, state: BlockState | None) -> None:
+        """Replace the state, durably and at once."""
+        if state is None:
+            delete_durably(self._layout.state_file)
+        else:
+            write_durably(self._layout.state_file, state.model_dump_json())
+
+    def _namespace(self, place: Endpoint | Node) -> str:
+        if isinstance(place, Node):
+            return self._layout.namespace(place.name)
+        if isinstance(place, PlacedEndpoint):
+            return place.namespace
+        raise CnibenchError(f"endpoint {place.name} was not made by target {self.name}")

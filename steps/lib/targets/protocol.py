@@ -1,0 +1,223 @@
+"""What a target must be able to do. Everything above it does not know which one it has.
+
+A target lives outside of this process: each stage attaches to it anew (on Argo each stage is a pod
+of its own), so all its state is on the target itself and survives a killed process.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import IO, Protocol
+
+from steps.lib.models import DeviceRef, EndpointKind, Plugin, Profile, TargetKind
+from steps.lib.state import BlockState
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the target. ``address`` is on the underlay."""
+
+    name: str
+    address: str
+    uplink: str
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What a node is; feeds the ``nodes`` table and the environment fingerprint."""
+
+    kernel: str
+    cpu_model: str
+    cpus: int
+    memory_bytes: int
+    cpu_nominal_hz: float
+    boot_id: str
+    underlay_mtu_bytes: int
+    toolbox_digest: str
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A plugin as installed. ``fingerprint`` is read from the target, never copied from a file."""
+
+    version: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A place where a traffic tool runs: a pod, a node itself, or the external client.
+
+    ``pair`` is the node-side device of a pod's link (None where there is none), ``start_ms`` the
+    time its creation took (None where nothing was created).
+    """
+
+    name: str
+    kind: EndpointKind
+    node: Node
+    address: str
+    device: str
+    mtu_bytes: int
+    pair: str | None = None
+    start_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class EndpointRequest:
+    """What endpoint to make. ``published_ports`` are opened on the node for TCP and UDP."""
+
+    name: str
+    kind: EndpointKind
+    node_index: int
+    published_ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeviceCounters:
+    """Counters of one network device since its creation."""
+
+    rx_bytes: int
+    tx_bytes: int
+    rx_packets: int
+    tx_packets: int
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Counters of a network namespace: by device, and of its stack (``Tcp.OutSegs``, ...)."""
+
+    devices: Mapping[str, DeviceCounters]
+    stack: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class CpuTimes:
+    """CPU seconds of all nodes together, since boot, at ``at_s`` of the monotonic clock.
+
+    ``groups`` are exact CPU seconds of the processes started in each group (``client``,
+    ``server``); ``foreign_s`` belongs to processes that are not cnibench's. ``cycles`` is None
+    where there are no hardware counters.
+    """
+
+    at_s: float
+    cpus: int
+    user_s: float
+    system_s: float
+    idle_s: float
+    iowait_s: float
+    irq_s: float
+    softirq_s: float
+    steal_s: float
+    foreign_s: float
+    groups: Mapping[str, float] = field(default_factory=dict)
+    cycles: int | None = None
+
+
+class Process(Protocol):
+    """A command running in an endpoint."""
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """Its output, line by line as it comes."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The tool's command line, without the target's own wrapping."""
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens if it has ended."""
+
+    def stop(self, timeout_s: float) -> tuple[int, bytes]:
+        """Wait up to ``timeout_s``, end it if need be; return exit status and standard error."""
+
+
+Inventory = Mapping[str, frozenset[str]]
+"""What there is on a node, by kind (links, routes, rules, nft, processes, ...)."""
+
+
+class Target(Protocol):
+    """One place where campaigns run."""
+
+    kind: TargetKind
+    name: str
+    environment_class: str
+
+    # ---------- life of the target
+    def missing_requirements(self) -> list[str]:
+        """Rights, programs and kernel features that are absent, each with what to do about it."""
+
+    def unsupported(self, plugin: Plugin) -> str | None:
+        """Why this target cannot run ``plugin`` at all (a missing kernel feature), or None."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the target against any other campaign; OwnershipError if it is taken."""
+
+    def prepare(self) -> None:
+        """Bring the target up from any state, also after a kill: idempotent, no leftovers."""
+
+    def discard(self) -> None:
+        """Take down all that ``prepare`` and its successors made. Idempotent."""
+
+    # ---------- nodes
+    def nodes(self) -> Sequence[Node]:
+        """The nodes, at least two, in a fixed order."""
+
+    def facts(self, node: Node) -> NodeFacts:
+        """What the node is."""
+
+    def inventory(self, node: Node) -> Inventory:
+        """What there is on the node, for the residue check."""
+
+    # ---------- plugin
+    def install(self, plugin: Plugin, install_id: str) -> None:
+        """Put the plugin on every node."""
+
+    def installation(self) -> Installation | None:
+        """What is installed right now, read back; None if nothing is."""
+
+    def remove(self) -> None:
+        """Remove pods first, then the plugin. Idempotent."""
+
+    # ---------- settings
+    def read_setting(self, node: Node, name: str) -> str | None:
+        """Value in force on the node, blanks normalised; None where the kernel has no such name."""
+
+    def write_setting(self, node: Node, name: str, value: str) -> None:
+        """Set it; RefusedError with the kernel's reason if it does not take the value."""
+
+    def expected_in_endpoint(self, endpoint: Endpoint, profile: Profile) -> Mapping[str, str]:
+        """Which of the profile's settings a fresh endpoint must show, with their values."""
+
+    def read_endpoint_setting(self, endpoint: Endpoint, name: str) -> str | None:
+        """Value in force inside the endpoint."""
+
+    # ---------- endpoints and traffic
+    def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
+        """Make an endpoint, and take it away at the end, also after an error."""
+
+    def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
+        """Start a tool of the tool box in the endpoint, its CPU counted under ``group``."""
+
+    def wait_listening(
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+    ) -> None:
+        """Wait until a socket listens, without connecting to it (that would end the server)."""
+
+    # ---------- readings
+    def cpu(self) -> CpuTimes:
+        """CPU of all nodes now."""
+
+    def counters(self, where: Endpoint | Node) -> Counters:
+        """Counters of an endpoint or a node now."""
+
+    def device(
+        self, reference: DeviceRef, client: Endpoint, server: Endpoint
+    ) -> tuple[Endpoint | Node, str]:
+        """Resolve ``client-node:@uplink`` and the like to a place and a device name."""
+
+    # ---------- memory of the block, kept on the target
+    def load_state(self) -> BlockState | None:
+        """State of the block that holds the target, or None."""
+
+    def save_state(self, state: BlockState | None) -> None:
+        """Replace the state, durably and at once."""

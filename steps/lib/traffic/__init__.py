@@ -1,0 +1,24 @@
+"""Traffic tools. Adding one = one file beside this one, and one entry in ``TOOLS``."""
+
+from steps.lib.models import Stream, Traffic
+from steps.lib.traffic.iperf3 import Iperf3
+from steps.lib.traffic.netperf import Netperf
+from steps.lib.traffic.protocol import Tool
+
+TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf())
+
+
+def tool_for(traffic: Traffic) -> Tool:
+    """The tool that makes this kind of traffic."""
+    return next(tool for tool in TOOLS if traffic.kind in tool.kinds)
+
+
+def asked(traffic: Traffic) -> dict[str, str | int | None]:
+    """Every parameter of the request, to be compared with ``ToolRecord.effective`` one by one.
+
+    A bulk test without a stated rate asks for none: a tool that paced it did something else.
+    """
+    parameters = traffic.model_dump(exclude={"id", "paths"}) | {"protocol": traffic.protocol}
+    if isinstance(traffic, Stream):
+        parameters.setdefault("rate_bits_per_s", None)
+    return parameters

@@ -1,0 +1,62 @@
+"""Stage 3: prove that packets flow on every path the plugin claims, before anything is measured."""
+
+import time
+
+from hera.workflows import Output
+
+from steps.lib.context import Context
+from steps.lib.errors import RefusedError
+from steps.lib.measure import endpoints
+from steps.lib.models import PATHS, PathName
+from steps.lib.stage import BlockInput, stage
+from steps.lib.traffic import tool_for
+
+IDLE_SAMPLE_S = 1.0
+PING_TIMEOUT_S = 10.0
+
+
+class VerifyPluginInput(BlockInput):
+    """See ``BlockInput``."""
+
+
+class VerifyPluginOutput(Output):
+    """Nothing: times are in the block's state."""
+
+
+@stage(deadline_s=600)
+def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
+    """Ping along each path of the matrix, then read how busy the idle node is.
+
+    Reads: the data path.
+    Writes: time to a proven data path and idle footprint in the block's state; no endpoint stays.
+    Fails when: a path that the plugin claims does not answer.
+    """
+    context = verify_input.open()
+    started = time.monotonic()
+    for path in dict.fromkeys(cell.path for cell in context.job.matrix.cells):
+        if path in context.block.plugin.paths:
+            _probe(context, path)
+    ready_s = (context.state().install_s or 0.0) + time.monotonic() - started
+    context.update(ready_s=ready_s, idle_busy_cpus=_idle_busy_cpus(context))
+    return VerifyPluginOutput()
+
+
+def _probe(context: Context, path: PathName) -> None:
+    tool = tool_for(context.job.matrix.traffic[0])
+    with endpoints(context.target, PATHS[path], tool) as ends:
+        command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.address]
+        status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
+    if status != 0:
+        raise RefusedError(
+            f"plugin {context.block.plugin.name}: no answer on path {path} from "
+            f"{ends.client.address} to {ends.address} {stderr.decode(errors='replace').strip()}"
+        )
+
+
+def _idle_busy_cpus(context: Context) -> float:
+    before = context.target.cpu()
+    time.sleep(IDLE_SAMPLE_S)
+    after = context.target.cpu()
+    wall_s = after.at_s - before.at_s
+    idle_s = after.idle_s + after.iowait_s - before.idle_s - before.iowait_s
+    return max(0.0, after.cpus - (idle_s + after.steal_s - before.steal_s) / wall_s)

@@ -1,0 +1,214 @@
+"""The main job, for real: a small campaign runs, is resumed, is killed, and leaves nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.lib.catalog import Job
+from steps.lib.database import open_database
+from steps.lib.errors import InputError
+from steps.lib.executor import Event, Start, release, run_campaign
+from steps.lib.models import Limits
+from steps.lib.store import open_store
+from steps.lib.targets import open_target
+from tests.jobs import LENIENT, RR, TCP, UDP, job, matrix
+
+pytestmark = pytest.mark.namespaces
+
+TUNED = "net.core.netdev_max_backlog"
+
+
+def select(store: Path, statement: str) -> list[tuple[Any, ...]]:
+    return open_database(open_store(str(store))).execute(statement).fetchall()
+
+
+TIMING = ("duration: ", "cpu-window: ", "intervals-enough: ")
+"""Reasons that a busy machine gives to one-second cells; they say nothing about the pipeline."""
+
+
+def wrong(store: Path) -> list[tuple[Any, ...]]:
+    """Measurements that are neither ok nor a victim of the machine."""
+    rows = select(store, "select plugin, cell, status, reason from measurements")
+    return [r for r in rows if r[2] != "ok" and not str(r[3]).startswith(TIMING)]
+
+
+def events(of: Job, store: Path) -> list[Event | Start]:
+    seen: list[Event | Start] = []
+    run_campaign(of, str(store), seen.append)
+    return seen
+
+
+def leftovers(name: str) -> list[str]:
+    """All of the target that is still on the machine."""
+    found = [str(p) for p in Path("/run/netns").glob(f"cnib-{name}-*")]
+    found += [str(p) for p in Path("/run/cnibench").glob(f"{name}/*") if p.name != "lock"]
+    mounts = Path("/proc/mounts").read_text().splitlines()
+    cgroups = [line.split()[1] for line in mounts if line.split()[2] == "cgroup2"]
+    found += [str(p) for c in cgroups for p in Path(c).glob(f"cnibench-{name}*")]
+    return found
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A target of the test's own; whatever happens, it and its settings are taken down."""
+    name = "exec"
+    yield name
+    release(open_target(job(("host-network",), target=name).campaign.target))
+    assert leftovers(name) == []
+
+
+def test_a_campaign_gives_one_row_for_each_cell_and_a_resume_adds_none(
+    name: str, tmp_path: Path
+) -> None:
+    of = matrix(TCP, UDP, RR, paths=["in-pod", "cross-node"], reference=TCP)
+    small = job(("host-network", "bridge-vxlan"), of=of, target=name)
+    events(small, tmp_path)
+    rows = select(tmp_path, "select plugin, cell from measurements")
+    assert len(rows) == len(set(rows)) == 2 * (6 + 2)
+    assert wrong(tmp_path) == []
+    assert select(tmp_path, "select plugin, status from blocks order by 1") == [
+        ("bridge-vxlan", "ok"),
+        ("host-network", "ok"),
+    ]
+    again = events(small, tmp_path)
+    assert again == [Start(0, 0, 0.0)]
+    assert len(select(tmp_path, "select * from measurements")) == 16
+
+
+def test_numbers_of_a_row_are_there_and_agree_with_each_other(name: str, tmp_path: Path) -> None:
+    events(job(("bridge-routes",), of=matrix(TCP, UDP, RR), target=name), tmp_path)
+    contradictions = select(
+        tmp_path,
+        """
+        select cell from measurements
+        where status = 'ok' and (cpu_busy_s <= 0 or cpu_busy_s > cpus * cpu_window_s or packets <= 0
+            or abs(cycles_per_packet * packets / cycles - 1) > 1e-6
+            or (traffic <> 'tcp-rr' and throughput_bits_per_s is null)
+            or (traffic = 'tcp-rr' and (transactions_per_s is null or latency_us_p99 is null))
+            or (traffic = 'udp-stream' and (lost_percent is null or offered_bits_per_s is null))
+            or cpu_client_s <= 0 or cpu_server_s <= 0 or client_start_ms <= 0)
+        """,
+    )
+    assert contradictions == []
+    assert wrong(tmp_path) == []
+    assert select(tmp_path, "select count(*) from intervals")[0][0] >= 3
+
+
+def test_the_goodput_fits_the_bytes_that_the_intervals_report(name: str, tmp_path: Path) -> None:
+    events(job(("bridge-routes",), of=matrix(UDP), target=name), tmp_path)
+    ((ratio,),) = select(
+        tmp_path,
+        """
+        select any_value(m.throughput_bits_per_s) * (1 + any_value(m.lost_percent) / 100)
+            / avg(i.bits_per_s)
+        from measurements m join intervals i using (measurement_id)
+        """,
+    )
+    assert ratio == pytest.approx(1, abs=0.05)
+
+
+def test_a_profile_is_in_force_while_cells_run_and_gone_after_the_campaign(
+    name: str, tmp_path: Path
+) -> None:
+    setting = Path("/proc/sys") / TUNED.replace(".", "/")
+    before = setting.read_text()
+    tuned = job(("bridge-routes",), profiles=("dakic-2-kernel",), target=name)
+    events(tuned, tmp_path)
+    assert setting.read_text() == before
+    assert wrong(tmp_path) == []
+    changed = select(
+        tmp_path,
+        f"select distinct t.after from nodes, unnest(tuned) as u(t) where t.name = '{TUNED}'",
+    )
+    assert changed == [("2000",)]
+
+
+def test_a_noisy_slot_is_a_row_with_every_rejected_try(name: str, tmp_path: Path) -> None:
+    limits = LENIENT.model_dump() | {"foreign_cpu_percent_max": 1e-9, "attempts_max": 2}
+    of = matrix(TCP, limits=Limits.model_validate(limits).model_dump())
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        events(job(("host-network",), of=of, target=name), tmp_path)
+    finally:
+        busy.kill()
+        busy.wait()
+    ((status, reason, attempt, rejected, throughput),) = select(
+        tmp_path,
+        "select status, reason, attempt, len(rejected_attempts), throughput_bits_per_s "
+        "from measurements",
+    )
+    assert (status, attempt, rejected, throughput) == ("noisy", 2, 2, None)
+    assert reason.startswith("foreign-cpu: ")
+
+
+def test_a_changed_campaign_under_an_old_name_is_refused(name: str, tmp_path: Path) -> None:
+    events(job(("host-network",), target=name), tmp_path)
+    with pytest.raises(InputError, match="Give the campaign a new `name`"):
+        events(job(("host-network",), target=name, seed=2), tmp_path)
+
+
+def test_a_failing_stage_fails_its_block_with_the_reason_and_the_next_block_runs(
+    name: str, tmp_path: Path
+) -> None:
+    of = job(("host-network",), profiles=("base", "dakic-2-kernel"), target=name)
+    entry = of.profiles[1].entries[2]
+    impossible = entry.model_copy(update={"value": "not a number"})
+    profiles = (of.profiles[0], of.profiles[1].model_copy(update={"entries": (impossible,)}))
+    events(of.model_copy(update={"profiles": profiles}), tmp_path)
+    found = select(tmp_path, "select profile, status, reason from blocks order by profile")
+    assert found[0] == ("base", "ok", None)
+    assert found[1][1] == "failed"
+    assert "tcp_rmem" in found[1][2]
+    assert select(tmp_path, "select profile from measurements") == [("base",)]
+
+
+CHILD = """
+import sys
+from tests.jobs import TCP, RR, job, matrix
+from steps.lib.executor import run_campaign
+of = matrix(TCP, RR, paths=["same-node", "cross-node"])
+run_campaign(
+    job(("bridge-routes", "ptp-vxlan"), profiles=("dakic-2-kernel",), of=of, target="exec"),
+    sys.argv[1], lambda event: None,
+)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_campaign_that_is_ended_anywhere_goes_on_and_nothing_is_lost_or_doubled(
+    name: str, tmp_path: Path, how: signal.Signals
+) -> None:
+    setting = Path("/proc/sys") / TUNED.replace(".", "/")
+    before = setting.read_text()
+    store = tmp_path / "results"
+    delays_s = (0.7, 2.5, 4.5, 7.0)
+    for delay_s in delays_s:
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(store)],
+            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(delay_s)
+        child.send_signal(how)
+        child.wait(timeout=30)
+        if how == signal.SIGINT:
+            assert leftovers(name) == [], "an interrupt puts everything back by itself"
+            assert setting.read_text() == before
+    subprocess.run(
+        [sys.executable, "-c", CHILD, str(store)],
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        check=True,
+    )
+    assert setting.read_text() == before
+    keys = select(store, "select block, cell from measurements")
+    assert len(keys) == len(set(keys)) == 8
+    assert wrong(store) == []
+    orphans = "select count(*) from intervals anti join measurements using (measurement_id)"
+    assert select(store, orphans) == [(0,)]

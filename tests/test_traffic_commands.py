@@ -1,0 +1,80 @@
+"""The tools are told every parameter, and each kind of traffic has its tool."""
+
+import pytest
+from pydantic import TypeAdapter
+
+from steps.lib.errors import InputError
+from steps.lib.models import Traffic
+from steps.lib.traffic import TOOLS, asked, tool_for
+
+TCP = {
+    "id": "t", "kind": "tcp-stream", "streams": 4, "message_bytes": 131072, "duration_s": 30,
+    "omit_s": 5, "congestion_control": "cubic",
+}  # fmt: skip
+UDP = {
+    "id": "t", "kind": "udp-stream", "streams": 4, "message_bytes": 1300, "duration_s": 30,
+    "omit_s": 5, "rate_bits_per_s": 1_000_000_000,
+}  # fmt: skip
+RR = {"id": "t", "kind": "tcp-rr", "request_bytes": 64, "response_bytes": 1024, "duration_s": 30}
+CRR = RR | {"kind": "tcp-crr"}
+
+
+def traffic(fields: dict[str, object], **changes: object) -> Traffic:
+    made: Traffic = TypeAdapter(Traffic).validate_python(fields | changes)
+    return made
+
+
+def command(fields: dict[str, object], **changes: object) -> str:
+    made = traffic(fields, **changes)
+    return f"{' '.join(tool_for(made).client_command(made, '10.0.0.2'))} "
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        (TCP, "--client 10.0.0.2 -4"), (TCP, "--port 5201"), (TCP, "--time 30"), (TCP, "--omit 5"),
+        (TCP, "--interval 1"), (TCP, "--parallel 4"), (TCP, "--length 131072"),
+        (TCP, "--congestion cubic"), (TCP, "--bitrate 0"), (TCP, "--connect-timeout 5000"),
+        (TCP, "--snd-timeout 10000"), (TCP, "--get-server-output --json-stream"),
+        (UDP, "--udp --bitrate 250000000 --udp-counters-64bit"), (UDP, "--length 1300"),
+        (RR, "-4 -H 10.0.0.2 -p 12865"), (RR, "-t TCP_RR -l 30 -D -0.25"),
+        (RR, "-- -P ,12866 -r 64,1024 -D -b 0 -k "), (CRR, "-t TCP_CRR -l 30 -D -0.25"),
+        (CRR, "-- -P ,12866 -r 64,1024 -D -b 0 -k "),
+    ],
+)  # fmt: skip
+def test_every_parameter_is_explicit(fields: dict[str, object], options: str) -> None:
+    assert f" {options}" in command(fields)
+
+
+def test_only_a_client_that_receives_is_given_a_receive_timeout() -> None:
+    assert "--reverse --rcv-timeout 10000" in command(TCP, direction="reverse")
+    assert "--reverse" not in command(TCP)
+    assert "--rcv-timeout" not in command(TCP), "iperf3 3.18 refuses it"
+
+
+def test_a_rate_that_streams_cannot_share_equally_is_refused() -> None:
+    odd = traffic(UDP, streams=3)
+    with pytest.raises(InputError, match="use a multiple of 3"):
+        tool_for(odd).client_command(odd, "10.0.0.2")
+
+
+@pytest.mark.parametrize("fields", [TCP, UDP, RR, CRR])
+def test_each_kind_of_traffic_has_one_tool_and_its_ports(fields: dict[str, object]) -> None:
+    made = traffic(fields)
+    assert [tool for tool in TOOLS if made.kind in tool.kinds] == [tool_for(made)]
+    server = tool_for(made).server_command(made)
+    assert "-4" in server
+    assert str(tool_for(made).ports[0]) in server
+
+
+def test_what_was_asked_is_every_field_but_the_names() -> None:
+    assert asked(traffic(TCP)) == {
+        "kind": "tcp-stream", "protocol": "tcp", "streams": 4, "message_bytes": 131072,
+        "direction": "forward", "duration_s": 30, "omit_s": 5, "congestion_control": "cubic",
+        "rate_bits_per_s": None,
+    }  # fmt: skip
+    assert asked(traffic(UDP))["rate_bits_per_s"] == 1_000_000_000
+    assert asked(traffic(RR)) == {
+        "kind": "tcp-rr", "protocol": "tcp", "duration_s": 30, "request_bytes": 64,
+        "response_bytes": 1024,
+    }  # fmt: skip

@@ -1,0 +1,204 @@
+"""Real runs over a veth pair: the record is what was asked, the window is the tool's own."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from steps.lib import tools
+from steps.lib.models import Traffic
+from steps.lib.traffic import asked, tool_for
+from steps.lib.traffic.protocol import DocumentError, ToolRecord
+
+pytestmark = pytest.mark.namespaces
+
+TCP = {
+    "id": "t", "kind": "tcp-stream", "streams": 1, "message_bytes": 131072, "duration_s": 2,
+    "omit_s": 1, "congestion_control": "cubic",
+}  # fmt: skip
+UDP = {
+    "id": "t", "kind": "udp-stream", "streams": 1, "message_bytes": 1300, "duration_s": 2,
+    "omit_s": 1, "rate_bits_per_s": 20_000_000,
+}  # fmt: skip
+RR = {"id": "t", "kind": "tcp-rr", "request_bytes": 1, "response_bytes": 1, "duration_s": 2}
+CRR = RR | {"kind": "tcp-crr", "duration_s": 1}
+
+WINDOW_TOLERANCE = 0.03
+TRIES = 3
+"""A loaded machine may let the reader wait for its turn; not three times in a row."""
+
+
+@dataclass
+class Run:
+    """What a run left."""
+
+    output: bytes = b""
+    version_output: bytes = b""
+    boundaries: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def window_s(self) -> float:
+        return self.boundaries["window-end"] - self.boundaries["window-start"]
+
+
+class Pair:
+    """Two network namespaces with a link between them, and the tool box in both."""
+
+    addresses = ("10.213.7.1", "10.213.7.2")
+
+    def __init__(self) -> None:
+        self.names = [f"cnibt-{os.getpid()}-{end}" for end in ("a", "b")]
+
+    def make(self) -> None:
+        a, b = self.names
+        _ip(f"netns add {a}")
+        _ip(f"netns add {b}")
+        _ip(f"link add eth0 netns {a} type veth peer name eth0 netns {b}")
+        for name, address in zip(self.names, self.addresses, strict=True):
+            _ip(f"-n {name} address add {address}/24 dev eth0")
+            _ip(f"-n {name} link set lo up")
+            _ip(f"-n {name} link set eth0 up")
+
+    def discard(self) -> None:
+        for name in self.names:
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+    def start(self, end: int, command: Any) -> "subprocess.Popen[bytes]":
+        enter = ["nsenter", f"--net=/run/netns/{self.names[end]}", f"--root={tools.toolbox()}"]
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*enter, "--wd=/", "--", *command], stdout=pipe, stderr=pipe)
+
+    @contextmanager
+    def running(self, end: int, command: Any) -> Iterator["subprocess.Popen[bytes]"]:
+        """A command that is over at the end, however that comes."""
+        with self.start(end, command) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def wait_listening(self, port: int) -> None:
+        """Without connecting: that would end an iperf3 server."""
+        command = ["ip", "netns", "exec", self.names[1], "ss", "-Hltn", f"sport = :{port}"]
+        deadline = time.monotonic() + 5
+        while not subprocess.check_output(command):
+            assert time.monotonic() < deadline, f"nothing listens on {port}"
+            time.sleep(0.02)
+
+
+def _ip(arguments: str) -> None:
+    subprocess.run(["ip", *arguments.split()], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    try:
+        made.make()
+        yield made
+    finally:
+        made.discard()
+
+
+def traffic(fields: dict[str, Any], **changes: Any) -> Traffic:
+    made: Traffic = TypeAdapter(Traffic).validate_python(fields | changes)
+    return made
+
+
+Killer = Callable[["subprocess.Popen[bytes]", "subprocess.Popen[bytes]"], None]
+
+
+def run(pair: Pair, made: Traffic, kill: Killer | None = None, after_s: float = 0) -> Run:
+    """Server and client, from start to end, with the clock fed as ``measure`` does."""
+    tool, found = tool_for(made), Run()
+    with ExitStack() as stack:
+        server = stack.enter_context(pair.running(1, tool.server_command(made)))
+        pair.wait_listening(tool.ports[0])
+        client = stack.enter_context(pair.running(0, tool.client_command(made, pair.addresses[1])))
+        for delay_s, action in ((after_s, kill), (20, lambda client, _: client.kill())):
+            if action:
+                timer = threading.Timer(delay_s, action, (client, server))
+                timer.start()
+                stack.callback(timer.cancel)
+        clock = tool.clock(made)
+        assert client.stdout
+        for line in client.stdout:
+            if boundary := clock.feed(line):
+                found.boundaries[boundary] = time.monotonic()
+            found.output += line
+    if tool.version_command:
+        with pair.start(0, tool.version_command) as version:
+            found.version_output = version.communicate(timeout=5)[0]
+    return found
+
+
+def parsed(found: Run, made: Traffic) -> ToolRecord:
+    return tool_for(made).parse(found.output, found.version_output)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        traffic(TCP), traffic(TCP, streams=4, direction="reverse"), traffic(UDP, streams=4),
+        traffic(UDP, direction="reverse"), traffic(TCP, omit_s=0, duration_s=1), traffic(RR),
+        traffic(RR, request_bytes=64, response_bytes=4096, duration_s=1),
+    ],
+    ids=["tcp", "tcp-4-reverse", "udp-4", "udp-reverse", "tcp-no-omit", "rr", "rr-sizes"],
+)  # fmt: skip
+def test_a_run_does_what_was_asked_and_marks_its_window(pair: Pair, made: Traffic) -> None:
+    check(pair, made)
+
+
+def test_a_connection_test_does_not_stumble_over_the_last_ones_sockets(pair: Pair) -> None:
+    for _ in range(2):
+        check(pair, traffic(CRR))
+
+
+def check(pair: Pair, made: Traffic) -> None:
+    """Record and window of one run; a window that the machine disturbed is measured again."""
+    for _ in range(TRIES):
+        found = run(pair, made)
+        record = parsed(found, made)
+        wanted = asked(made)
+        assert {key: record.effective.get(key) for key in wanted} == wanted
+        assert record.version == tool_for(made).version
+        assert record.server_address == pair.addresses[1]
+        assert record.client_address in (pair.addresses[0], None)
+        window_s = sum(interval.duration_s for interval in record.intervals)
+        if found.window_s == pytest.approx(window_s, rel=WINDOW_TOLERANCE):
+            return
+    pytest.fail(f"window of {found.window_s:.3f} s, the tool's intervals are {window_s:.3f} s")
+
+
+@pytest.mark.parametrize("made", [traffic(TCP), traffic(UDP), traffic(RR)], ids=lambda m: m.kind)
+@pytest.mark.parametrize("end", ["client", "server"])
+def test_a_killed_end_gives_no_number(pair: Pair, made: Traffic, end: str) -> None:
+    def kill(*ends: "subprocess.Popen[bytes]") -> None:
+        ends[("client", "server").index(end)].send_signal(signal.SIGKILL)
+
+    found = run(pair, made, kill, after_s=1.5)
+    with pytest.raises(DocumentError):
+        parsed(found, made)
+
+
+@pytest.mark.parametrize("made", [traffic(TCP), traffic(RR)], ids=lambda m: m.kind)
+def test_an_interrupted_client_gives_no_number(pair: Pair, made: Traffic) -> None:
+    found = run(pair, made, lambda client, server: client.send_signal(signal.SIGINT), after_s=1.5)
+    with pytest.raises(DocumentError, match=r"interrupt|cut short"):
+        parsed(found, made)
+
+
+def test_a_client_without_a_server_gives_no_number(pair: Pair) -> None:
+    for made in (traffic(TCP), traffic(RR)):
+        client = pair.start(0, tool_for(made).client_command(made, pair.addresses[1]))
+        output, _ = client.communicate(timeout=10)
+        with pytest.raises(DocumentError):
+            parsed(Run(output), made)

@@ -1,0 +1,113 @@
+"""What both workflow templates share: parameters, wiring, labels, locks, access to the outside."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hera.workflows import Parameter, Task
+from hera.workflows import models as m
+
+from steps.pipeline import Stage, input_model
+
+PARAMETERS = {
+    "job": "Campaign with all catalog entries it names, as JSON",
+    "block": "Block to run: plugin.profile.r<repeat>",
+    "store": "Where results go: s3://bucket or s3://bucket/prefix",
+    "target": "Name of the target, as the job says it; nothing else runs on it meanwhile",
+}
+"""Parameters of the templates, with what the submit form says about them."""
+
+STORE_SECRET = "cnibench-store"
+"""Secret whose entries become environment variables of every stage: see ``open_store``."""
+
+KUBECONFIG_MOUNT = "/run/cnibench/target"
+"""Where a stage finds the Secret ``target-<target>``; its entry ``kubeconfig`` leads to it."""
+
+LABELS = {"app.kubernetes.io/part-of": "cnibench"}
+
+
+def parameters(names: Iterable[str]) -> list[Parameter]:
+    """Parameters of a template, in the order of the submit form."""
+    return [Parameter(name=name, description=PARAMETERS[name]) for name in names]
+
+
+def workflow_parameter(name: str) -> str:
+    """Reference to a parameter of the workflow."""
+    return f"{{{{workflow.parameters.{name}}}}}"
+
+
+def task(stage: Stage, known: Mapping[str, str]) -> Task:
+    """A task of the DAG that is being made, its arguments found by name.
+
+    Args:
+        stage: What it runs.
+        known: References by name: parameters, and outputs of earlier stages.
+
+    Raises:
+        LookupError: the stage needs something that is not known.
+    """
+    known = dict(known)
+    fan_out = {}
+    if stage.for_each is not None:
+        fan_out = {"with_param": known[stage.for_each.output]}
+        known[stage.for_each.item] = "{{item}}"
+    names = input_model(stage).model_fields
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise LookupError(
+            f"stage {stage.name} needs {', '.join(unknown)}, which is neither its item, nor an "
+            "output of an earlier stage, nor a parameter of the workflow"
+        )
+    made: Task = stage.run(name=stage.name, arguments={n: known[n] for n in names}, **fan_out)
+    return made
+
+
+def exclusive(name: str) -> m.Synchronization:
+    """One workflow at a time, until its exit handler has ended."""
+    return m.Synchronization(mutexes=[m.Mutex(name=name)])
+
+
+def titles(title: str, description: str) -> dict[str, str]:
+    """Annotations that the UI shows as title and description."""
+    return {
+        "workflows.argoproj.io/title": title,
+        "workflows.argoproj.io/description": description,
+    }
+
+
+def metadata(title: str, description: str, labels: dict[str, str]) -> m.WorkflowMetadata:
+    """Title, description and labels of each workflow made from a template.
+
+    Args:
+        title: May refer to workflow parameters.
+        description: Likewise.
+        labels: Name to expression, beside those that every workflow gets.
+    """
+    job = "workflow.parameters.job"
+    # The lock goes by the parameter, the stages by the job. If the two disagree, the label's value
+    # is not a valid one, and Argo ends the workflow with that value as its message.
+    target = (
+        f"jsonpath({job}, '$.campaign.target.name') == workflow.parameters.target"
+        " ? workflow.parameters.target : 'the parameter target is not the target of the job'"
+    )
+    expressions = {"campaign": f"jsonpath({job}, '$.campaign.name')", "target": target} | labels
+    return m.WorkflowMetadata(
+        annotations=titles(title, description),
+        labels_from={
+            f"cnibench/{name}": m.LabelValueFrom(expression=text)
+            for name, text in expressions.items()
+        },
+    )
+
+
+def with_access(document: dict[str, Any]) -> dict[str, Any]:
+    """Give every stage the store's credentials and the target's kubeconfig, where they exist."""
+    spec = document["spec"]
+    secret = {"secretName": f"target-{workflow_parameter('target')}", "optional": True}
+    spec["volumes"] = [{"name": "target", "secret": secret}]
+    for script in (t["script"] for t in spec["templates"] if "script" in t):
+        script["env"].append({"name": "KUBECONFIG", "value": f"{KUBECONFIG_MOUNT}/kubeconfig"})
+        script["envFrom"] = [{"secretRef": {"name": STORE_SECRET, "optional": True}}]
+        script["volumeMounts"] = [
+            {"name": "target", "mountPath": KUBECONFIG_MOUNT, "readOnly": True}
+        ]
+    return document
