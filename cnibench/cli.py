@@ -1,4 +1,7 @@
-"""The verbs of ``cnibench``. Each one only reads its options and shows what ``steps`` answers."""
+"""The verbs of ``cnibench``. Each one only reads its options and shows what ``steps`` answers.
+
+What takes a second or more to load (Hera, matplotlib) is imported by the verb that needs it.
+"""
 
 import signal
 import sys
@@ -10,11 +13,9 @@ import typer
 from rich.console import Console
 
 from cnibench import show
-from cnibench.progress import CampaignProgress
 from steps.lib.catalog import Catalog, Job, load_job
 from steps.lib.database import open_database
 from steps.lib.errors import CnibenchError, InputError
-from steps.lib.executor import run_campaign
 from steps.lib.manifest import plan_on
 from steps.lib.questions import ask as ask_question
 from steps.lib.questions import load_questions
@@ -66,12 +67,15 @@ def plan(
     job = _load(campaign, tools)
     opened = open_store(store, create=False)
     planned = plan_on(job, open_target(job.campaign.target))
-    show.plan(planned, opened, rates_of(open_database(opened)), cells)
+    show.plan(planned, opened, open_database(opened), cells)
 
 
 @app.command()
 def run(campaign: CampaignFile, store: StoreOption = "results", tools: ToolsOption = None) -> None:
     """Run what is missing of a campaign; running it again resumes it."""
+    from cnibench.progress import CampaignProgress
+    from steps.lib.executor import run_campaign
+
     job = _load(campaign, tools)
     signal.signal(signal.SIGTERM, _interrupt)
     with CampaignProgress(err) as progress:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from steps.lib.catalog import Catalog
 from steps.lib.database import sql as run_sql
-from steps.lib.estimate import Estimate, estimate
+from steps.lib.estimate import Estimate, estimate, rates_of, spread_of
 from steps.lib.plan import Plan
 from steps.lib.questions import Answer, Question
 from steps.lib.statistics import TYPICAL_CV_PERCENT, detectable_percent
@@ -84,23 +84,26 @@ def catalog(entries: Catalog) -> None:
     rows(("kind", "name", "what it is"), listed, Format.table)
 
 
-def plan(planned: Plan, store: Store, rates: Mapping[tuple[str, str], float], cells: bool) -> None:
+def plan(
+    planned: Plan, store: Store, database: duckdb.DuckDBPyConnection, list_cells: bool
+) -> None:
     """Every cell by path, what it costs, what it can show."""
     name = planned.job.campaign.name
     done = {b.id: set(measured_cells(store, name, b.id)) for b in planned.blocks}
-    if cells:
+    if list_cells:
         listed = [(b.order, b.id, c.order, c.id, c.unsupported_reason or "") for b, c in planned]
         rows(("#", "block", "#", "cell", "unsupported because"), listed, Format.table)
-    _cost(planned, estimate(planned, done, rates))
-    _detectable(planned)
+    _cost(planned, estimate(planned, done, rates_of(database)))
+    _detectable(planned.job.campaign.repeats, spread_of(database))
 
 
 def _cost(planned: Plan, cost: Estimate) -> None:
     campaign = planned.job.campaign
     out.print(
-        f"[bold]{campaign.title}[/bold]: {len(planned.job.plugins)} plugins x "
-        f"{len(planned.job.profiles)} profiles x {campaign.repeats} repeats = "
-        f"{len(planned.blocks)} blocks, seed {campaign.seed}"
+        f"[bold]{campaign.title}[/bold]: {len(planned.job.plugins)} plugins × "
+        f"{len(planned.job.profiles)} profiles × {campaign.repeats} repeats = "
+        f"{len(planned.blocks)} blocks, seed {campaign.seed}",
+        highlight=False,
     )
     counts = ", ".join(f"{n} {what}" for what, n in cost.cells.items())
     out.print(f"cells: {sum(cost.cells.values())} ({counts}), references included")
@@ -113,13 +116,13 @@ def _cost(planned: Plan, cost: Estimate) -> None:
     out.print(text, highlight=False)
 
 
-def _detectable(planned: Plan) -> None:
-    repeats = planned.job.campaign.repeats
-    out.print(f"smallest difference {repeats} blocks a side can see (5 %, power 80 %):")
-    for what, cv in TYPICAL_CV_PERCENT.items():
+def _detectable(repeats: int, spread: Mapping[str, float]) -> None:
+    source = "as earlier runs in this store vary" if spread else "published, physical machines"
+    out.print(f"smallest difference {repeats} blocks a side can see (5 %, power 80 %; {source}):")
+    for what, cv in (spread or TYPICAL_CV_PERCENT).items():
         percent = detectable_percent(repeats, cv)
         found = "none: one block has no spread" if percent is None else f"{percent:.1f} %"
-        out.print(f"  {what}, varying {cv} % between runs: {found}", highlight=False)
+        out.print(f"  {what}, varying {cv:.1f} % between blocks: {found}", highlight=False)
 
 
 def _gigabytes(size: float) -> str:

@@ -33,8 +33,8 @@ measured as (
         median(cycles_per_packet) as cycles_per_packet_median,
         min(cycles_per_packet) as cycles_per_packet_min,
         max(cycles_per_packet) as cycles_per_packet_max,
-        min(environment_fingerprint)
-            != max(environment_fingerprint) as environments_differ,
+        min(environment)
+            != max(environment) as environments_differ,
     from comparable
     where
         cycles_per_packet is not null
@@ -81,5 +81,5 @@ final as (
 )
 
 select * from final
-order by campaign, path, traffic, cell, cycles_source, packets_source,
+order by campaign, cell, cycles_source, packets_source,
     cycles_per_packet_median nulls last, plugin, profile

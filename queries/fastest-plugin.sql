@@ -32,8 +32,8 @@ measured as (
         median(rate) as rate_median,
         min(rate) as rate_min,
         max(rate) as rate_max,
-        min(environment_fingerprint)
-            != max(environment_fingerprint) as environments_differ,
+        min(environment)
+            != max(environment) as environments_differ,
     from comparable
     where
         getvariable('campaign') is null or campaign = getvariable('campaign')
@@ -100,4 +100,4 @@ final as (
 )
 
 select * from final
-order by campaign, path, traffic, cell, rank nulls last, rate_median desc nulls last, plugin, profile
+order by campaign, cell, rank nulls last, rate_median desc nulls last, plugin, profile

@@ -37,19 +37,24 @@ measured as (
         count(*) as blocks,
         median(rate) as rate_median,
         median(cpu_s_per_work) as cpu_s_per_work_median,
-        min(environment_fingerprint) as environment_first,
-        max(environment_fingerprint) as environment_last,
+        min(environment) as environment_first,
+        max(environment) as environment_last,
     from runs
     group by all
 ),
 
-baseline_runs as (
-    select runs.*
-    from runs
-    inner join campaigns
-        on
-            campaigns.campaign = runs.campaign
-            and campaigns.baseline_plugin = runs.plugin
+candidates as (
+    select
+        asked.*,
+        campaigns.baseline_plugin,
+        measured.* exclude (campaign, cell, plugin, profile, blocks),
+        coalesce(measured.blocks, 0) as blocks,
+        coalesce(
+            asked.unsupported_reason, 'no comparable run, see coverage'
+        ) as absent_because,
+    from asked
+    left join campaigns using (campaign)
+    left join measured using (campaign, cell, plugin, profile)
 ),
 
 -- The same repeat ran at about the same time, so that slow drift cancels out.
@@ -63,46 +68,40 @@ pairs as (
         min(runs.rate / nullif(base.rate, 0)) as rate_ratio_min,
         max(runs.rate / nullif(base.rate, 0)) as rate_ratio_max,
     from runs
-    inner join baseline_runs as base using (campaign, cell, profile, repeat)
+    inner join runs as base using (campaign, cell, profile, repeat)
+    where base.is_baseline and not runs.is_baseline
     group by all
 ),
 
 compared as (
     select
-        asked.*,
-        campaigns.baseline_plugin,
-        asked_base.unsupported_reason as baseline_unsupported_reason,
-        measured.metric,
-        coalesce(measured.blocks, 0) as blocks,
-        coalesce(base.blocks, 0) as baseline_blocks,
+        candidates.*,
+        base.absent_because as base_absent_because,
+        coalesce(base.blocks, 0) as base_blocks,
+        base.rate_median as base_rate_median,
         coalesce(pairs.pairs, 0) as pairs,
-        measured.rate_median,
-        base.rate_median as baseline_rate_median,
-        measured.rate_median / nullif(base.rate_median, 0) as rate_ratio,
+        candidates.rate_median / nullif(base.rate_median, 0) as rate_ratio,
         pairs.rate_ratio_min,
         pairs.rate_ratio_max,
-        measured.cpu_s_per_work_median
+        candidates.cpu_s_per_work_median
             / nullif(base.cpu_s_per_work_median, 0) as cpu_per_work_ratio,
-        least(measured.environment_first, base.environment_first)
-            != greatest(measured.environment_last, base.environment_last)
+        least(candidates.environment_first, base.environment_first)
+            != greatest(candidates.environment_last, base.environment_last)
             as environments_differ,
-    from asked
-    left join campaigns using (campaign)
-    left join measured using (campaign, cell, plugin, profile)
-    left join asked as asked_base
+    from candidates
+    left join candidates as base
         on
-            asked_base.campaign = asked.campaign
-            and asked_base.cell = asked.cell
-            and asked_base.profile = asked.profile
-            and asked_base.plugin = campaigns.baseline_plugin
-    left join measured as base
+            base.campaign = candidates.campaign
+            and base.cell = candidates.cell
+            and base.profile = candidates.profile
+            and base.plugin = base.baseline_plugin
+    left join pairs
         on
-            base.campaign = asked.campaign
-            and base.cell = asked.cell
-            and base.profile = asked.profile
-            and base.plugin = campaigns.baseline_plugin
-    left join pairs using (campaign, cell, plugin, profile)
-    where asked.plugin is distinct from campaigns.baseline_plugin
+            pairs.campaign = candidates.campaign
+            and pairs.cell = candidates.cell
+            and pairs.profile = candidates.profile
+            and pairs.plugin = candidates.plugin
+    where candidates.plugin is distinct from candidates.baseline_plugin
 ),
 
 final as (
@@ -114,30 +113,33 @@ final as (
         plugin,
         profile,
         blocks,
-        baseline_blocks,
+        base_blocks,
         pairs,
         metric,
         rate_median,
-        baseline_rate_median,
+        base_rate_median,
         rate_ratio,
         rate_ratio_min,
         rate_ratio_max,
         cpu_per_work_ratio,
         case
-            when blocks = 0
-                then coalesce(unsupported_reason, 'no comparable run of the plugin, see coverage')
+            when blocks = 0 then absent_because
             when baseline_plugin is null
                 then 'the campaign plans no baseline plugin'
-            when baseline_blocks = 0
-                then 'baseline: '
-                    || coalesce(baseline_unsupported_reason, 'no comparable run, see coverage')
+            when base_blocks = 0 then 'baseline: ' || base_absent_because
+            when rate_ratio is null then 'baseline: its rate is zero'
         end as reason,
         nullif(
             concat_ws(
                 '; ',
-                if(rate_ratio is not null and pairs < 3, 'fewer than 3 pairs of blocks', null),
-                if(rate_ratio_min > 1, 'faster than the baseline in every pair: check the baseline', null),
-                if(environments_differ, 'measured in different environments', null),
+                if(rate_ratio is not null and pairs = 0, 'no pair of blocks', null),
+                if(pairs between 1 and 2, 'fewer than 3 pairs of blocks', null),
+                if(
+                    rate_ratio_min > 1,
+                    'ahead of the baseline in every pair: check the baseline',
+                    null
+                ),
+                if(environments_differ, 'environments differ', null),
                 if(
                     rate_ratio is not null and cpu_per_work_ratio is null,
                     'CPU of the idle node or of the run is not known',
@@ -150,4 +152,4 @@ final as (
 )
 
 select * from final
-order by campaign, path, traffic, cell, profile, rate_ratio desc nulls last, plugin
+order by campaign, cell, profile, rate_ratio desc nulls last, plugin

@@ -27,27 +27,25 @@ runs as (
         getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
--- Untuned is the profile under which nothing was set on any node while its runs were measured: what
--- the nodes say, so no profile needs a certain name. Of several such, the first by name.
+-- Untuned is the profile under which nothing was set on any node that its runs
+-- were measured on. So the nodes say it and no profile needs a certain name; of
+-- several such profiles it is the first by name.
 installs as (
-    select campaign, block, any_value(profile) as profile,
+    select campaign, install_id, any_value(profile) as profile,
     from runs
     group by all
 ),
 
-profiles as (
-    select
-        installs.campaign,
-        installs.profile,
-        max(len(nodes.tuned)) as settings,
+settings as (
+    select campaign, profile, max(len(tuned)) as settings,
     from installs
-    inner join nodes using (campaign, block)
+    inner join nodes using (campaign, install_id)
     group by all
 ),
 
 untuned as (
     select campaign, min(profile) as base_profile,
-    from profiles
+    from settings
     where settings = 0
     group by all
 ),
@@ -62,21 +60,37 @@ measured as (
         count(*) as blocks,
         median(rate) as rate_median,
         median(cpu_s_per_work) as cpu_s_per_work_median,
-        min(environment_fingerprint) as environment_first,
-        max(environment_fingerprint) as environment_last,
+        min(environment) as environment_first,
+        max(environment) as environment_last,
     from runs
     group by all
 ),
 
-base_runs as (
-    select runs.*
+candidates as (
+    select
+        asked.*,
+        untuned.base_profile,
+        measured.* exclude (campaign, cell, plugin, profile, blocks),
+        coalesce(measured.blocks, 0) as blocks,
+        coalesce(
+            asked.unsupported_reason, 'no comparable run, see coverage'
+        ) as absent_because,
+    from asked
+    left join untuned using (campaign)
+    left join measured using (campaign, cell, plugin, profile)
+),
+
+-- Materialized, or DuckDB pairs every profile with every other one first.
+base_runs as materialized (
+    select campaign, cell, plugin, profile, repeat, rate,
     from runs
-    inner join untuned
+    semi join untuned
         on
             untuned.campaign = runs.campaign
             and untuned.base_profile = runs.profile
 ),
 
+-- The same repeat ran at about the same time, so that slow drift cancels out.
 pairs as (
     select
         runs.campaign,
@@ -88,38 +102,39 @@ pairs as (
         max(runs.rate / nullif(base.rate, 0)) as rate_ratio_max,
     from runs
     inner join base_runs as base using (campaign, cell, plugin, repeat)
+    where runs.profile != base.profile
     group by all
 ),
 
 compared as (
     select
-        asked.*,
-        untuned.base_profile,
-        measured.metric,
-        coalesce(measured.blocks, 0) as blocks,
+        candidates.*,
+        base.absent_because as base_absent_because,
         coalesce(base.blocks, 0) as base_blocks,
-        coalesce(pairs.pairs, 0) as pairs,
-        measured.rate_median,
         base.rate_median as base_rate_median,
-        measured.rate_median / nullif(base.rate_median, 0) as rate_ratio,
+        coalesce(pairs.pairs, 0) as pairs,
+        candidates.rate_median / nullif(base.rate_median, 0) as rate_ratio,
         pairs.rate_ratio_min,
         pairs.rate_ratio_max,
-        measured.cpu_s_per_work_median
+        candidates.cpu_s_per_work_median
             / nullif(base.cpu_s_per_work_median, 0) as cpu_per_work_ratio,
-        least(measured.environment_first, base.environment_first)
-            != greatest(measured.environment_last, base.environment_last)
+        least(candidates.environment_first, base.environment_first)
+            != greatest(candidates.environment_last, base.environment_last)
             as environments_differ,
-    from asked
-    left join untuned using (campaign)
-    left join measured using (campaign, cell, plugin, profile)
-    left join measured as base
+    from candidates
+    left join candidates as base
         on
-            base.campaign = asked.campaign
-            and base.cell = asked.cell
-            and base.plugin = asked.plugin
-            and base.profile = untuned.base_profile
-    left join pairs using (campaign, cell, plugin, profile)
-    where asked.profile is distinct from untuned.base_profile
+            base.campaign = candidates.campaign
+            and base.cell = candidates.cell
+            and base.plugin = candidates.plugin
+            and base.profile = base.base_profile
+    left join pairs
+        on
+            pairs.campaign = candidates.campaign
+            and pairs.cell = candidates.cell
+            and pairs.plugin = candidates.plugin
+            and pairs.profile = candidates.profile
+    where candidates.profile is distinct from candidates.base_profile
 ),
 
 final as (
@@ -142,20 +157,18 @@ final as (
         rate_ratio_max,
         cpu_per_work_ratio,
         case
-            when unsupported_reason is not null
-                then unsupported_reason
-            when blocks = 0
-                then 'no comparable run with the profile, see coverage'
+            when blocks = 0 then absent_because
             when base_profile is null
                 then 'no profile without settings was measured'
-            when base_blocks = 0
-                then 'no comparable run with untuned nodes, see coverage'
+            when base_blocks = 0 then 'untuned: ' || base_absent_because
+            when rate_ratio is null then 'untuned: its rate is zero'
         end as reason,
         nullif(
             concat_ws(
                 '; ',
-                if(rate_ratio is not null and pairs < 3, 'fewer than 3 pairs of blocks', null),
-                if(environments_differ, 'measured in different environments', null),
+                if(rate_ratio is not null and pairs = 0, 'no pair of blocks', null),
+                if(pairs between 1 and 2, 'fewer than 3 pairs of blocks', null),
+                if(environments_differ, 'environments differ', null),
                 if(
                     rate_ratio is not null and cpu_per_work_ratio is null,
                     'CPU of the idle node or of the run is not known',
@@ -168,4 +181,4 @@ final as (
 )
 
 select * from final
-order by campaign, path, traffic, cell, plugin, rate_ratio desc nulls last, profile
+order by campaign, cell, plugin, rate_ratio desc nulls last, profile

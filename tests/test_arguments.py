@@ -10,7 +10,7 @@ from tests.argo import Document, argument_problems, parameters, rendered, tasks,
 from workflows import parts
 
 
-@pytest.mark.parametrize("name", ["block.yaml", "campaign.yaml"])
+@pytest.mark.parametrize("name", ["block.yaml", "campaign.yaml", "form.yaml"])
 def test_every_task_gives_its_template_what_it_asks_for(name: str) -> None:
     assert argument_problems(rendered(name)) == []
 

@@ -9,13 +9,19 @@ from hera.workflows import WorkflowTemplate
 from ruamel.yaml import YAML
 
 from steps.lib import generated
+from steps.lib.catalog import Catalog
 from steps.pipeline import BLOCK
-from tests.argo import LEAVES, reference_problems, rendered, tasks, templates
+from tests.argo import LEAVES, parameters, reference_problems, rendered, tasks, templates
 from workflows.block import block_template
 from workflows.campaign import campaign_template
+from workflows.form import form_template
 from workflows.render import COMMAND, RENDERED, main, render_all
 
-TEMPLATES = {"block.yaml": block_template, "campaign.yaml": campaign_template}
+TEMPLATES = {
+    "block.yaml": block_template,
+    "campaign.yaml": campaign_template,
+    "form.yaml": form_template,
+}
 
 PATCHED = {"run-cell": {"annotations"}}
 """Fields set on templates after Hera, since it would put them elsewhere (on the pod)."""
@@ -146,18 +152,30 @@ def test_a_cell_is_shown_under_its_own_name() -> None:
     assert annotations == {"workflows.argoproj.io/display-name": "{{inputs.parameters.cell}}"}
 
 
-def test_a_campaign_starts_the_block_template_with_all_that_it_asks_for() -> None:
-    resource = templates(rendered("campaign.yaml"))["run-block"]["resource"]
-    manifest = YAML(typ="safe").load(
-        resource["manifest"].replace("{{=", '"').replace("}}\n", '"\n')
-    )
-    block = rendered("block.yaml")
-    spec = manifest["spec"]
-    assert spec["workflowTemplateRef"]["name"] == block["metadata"]["name"]
+@pytest.mark.parametrize(
+    ("parent", "leaf", "child"),
+    [("campaign.yaml", "run-block", "block.yaml"), ("form.yaml", "run-campaign", "campaign.yaml")],
+)
+def test_a_workflow_starts_another_with_all_that_it_asks_for(
+    parent: str, leaf: str, child: str
+) -> None:
+    resource = templates(rendered(parent))[leaf]["resource"]
+    quoted = resource["manifest"].replace("{{=", '"').replace("}}\n", '"\n')
+    spec = YAML(typ="safe").load(quoted)["spec"]
+    started = rendered(child)
+    assert spec["workflowTemplateRef"]["name"] == started["metadata"]["name"]
     given = [p["name"] for p in spec["arguments"]["parameters"]]
-    assert given == [p["name"] for p in block["spec"]["arguments"]["parameters"]]
+    assert given == [p["name"] for p in started["spec"]["arguments"]["parameters"]]
     assert resource["successCondition"] == "status.phase == Succeeded"
     assert resource["failureCondition"] == "status.phase in (Failed, Error)"
+
+
+def test_the_form_offers_what_the_catalog_holds() -> None:
+    form = parameters(rendered("form.yaml")["spec"], "arguments")
+    assert form["matrix"]["enum"] == list(Catalog().matrices.names)
+    assert form["plugins"]["value"].split(", ") == list(Catalog().plugins.names)
+    assert form["profiles"]["value"].split(", ") == list(Catalog().profiles.names)
+    assert all(field["description"] for field in form.values())
 
 
 def test_a_failed_block_does_not_stop_the_campaign_and_no_two_run_at_once() -> None:

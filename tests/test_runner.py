@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from steps.lib.catalog import Job
+from steps.lib.catalog import Catalog, Job
 from steps.lib.database import open_database
 from steps.lib.executor import release
 from steps.lib.store import open_store
@@ -67,6 +67,9 @@ class Pods:
         source.write_text(json.dumps(arguments))
         environment = os.environ | {e["name"]: e["value"] for e in script["env"]}
         environment["hera__outputs_directory"] = str(outputs)
+        # Images carry bytecode; here the processes share theirs, or each would compile everything.
+        environment["PYTHONDONTWRITEBYTECODE"] = ""
+        environment["PYTHONPYCACHEPREFIX"] = str(self.folder.parent / "bytecode")
         if self.on_argo:
             environment["ARGO_NODE_ID"] = "node"
         assert script["command"] == ["python"]
@@ -144,6 +147,23 @@ def test_a_campaign_lists_the_blocks_that_lack_measurements(small: Job, tmp_path
     assert pods.ended == [("plan-blocks", 0)], pods.stderr
     blocks = pods.known["tasks.plan-blocks.outputs.parameters.blocks"]
     assert json.loads(blocks) == ["bridge-routes.base.r1"]
+
+
+def test_the_form_makes_the_job_of_a_campaign(tmp_path: Path) -> None:
+    form = rendered("form.yaml")
+    given = {"name": "typed", "store": "unused", "target": TARGET}
+    offered = parameters(form["spec"], "arguments").items()
+    typed = given | {name: field["value"] for name, field in offered if "value" in field}
+    pods = Pods(form, tmp_path, {f"workflow.parameters.{n}": v for n, v in typed.items()})
+    pods.run("form", "make-job")
+    assert pods.ended == [("make-job", 0)], pods.stderr
+    made = Job.model_validate_json(pods.known["tasks.make-job.outputs.parameters.job"])
+    assert made.campaign.name == "typed"
+    assert [p.name for p in made.plugins] == list(Catalog().plugins.names)
+    pods.known["workflow.parameters.plugins"] = "macvlan, bridge-route"
+    pods.run("form", "make-job")
+    assert pods.ended[1] == ("make-job", 2)
+    assert "'bridge-route' is not in the catalog; did you mean 'bridge-routes'?" in pods.stderr
 
 
 def test_a_stage_that_fails_ends_with_the_exit_status_of_its_error(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hera.workflows import DAG, Parameter, Resource, WorkflowTemplate
+from hera.workflows import DAG, WorkflowTemplate
 from hera.workflows import models as m
 
 from steps.pipeline import Stage
@@ -41,7 +41,7 @@ def campaign_template() -> dict[str, Any]:
             "{{=jsonpath(workflow.parameters.job, '$.campaign.title')}}", DESCRIPTION, {}
         ),
     ) as template:
-        run_block = _run_block()
+        run_block = parts.run_workflow("run-block", block.NAME, block.PARAMETERS, BLOCK_DEADLINE_S)
         with DAG(name="campaign", fail_fast=False, parallelism=1):
             planned = parts.task(PLAN, known)
             blocks = run_block(
@@ -51,36 +51,3 @@ def campaign_template() -> dict[str, Any]:
             )
             planned >> blocks
     return parts.with_access(template.to_dict())
-
-
-def _run_block() -> Any:
-    """A leaf that creates the workflow of one block and waits for its end."""
-    return Resource(
-        name="run-block",
-        action="create",
-        inputs=[Parameter(name=name) for name in block.PARAMETERS],
-        manifest=_manifest(),
-        set_owner_reference=True,
-        success_condition="status.phase == Succeeded",
-        failure_condition="status.phase in (Failed, Error)",
-        active_deadline_seconds=BLOCK_DEADLINE_S,
-    )
-
-
-def _manifest() -> str:
-    """The block's workflow. ``toJson`` quotes values, so that any text is valid YAML."""
-    arguments = "".join(
-        f"      - name: {name}\n        value: {{{{=toJson(inputs.parameters.{name})}}}}\n"
-        for name in block.PARAMETERS
-    )
-    return (
-        "apiVersion: argoproj.io/v1alpha1\n"
-        "kind: Workflow\n"
-        "metadata:\n"
-        '  generateName: "{{workflow.name}}-"\n'
-        "spec:\n"
-        "  workflowTemplateRef:\n"
-        f"    name: {block.NAME}\n"
-        "  arguments:\n"
-        "    parameters:\n" + arguments
-    )

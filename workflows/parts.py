@@ -1,20 +1,13 @@
 """What both workflow templates share: parameters, wiring, labels, locks, access to the outside."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hera.workflows import Parameter, Task
+from hera.workflows import Input, Parameter, Resource, Task
 from hera.workflows import models as m
 
+from steps.lib.stage import BlockInput
 from steps.pipeline import Stage, input_model
-
-PARAMETERS = {
-    "job": "Campaign with all catalog entries it names, as JSON",
-    "block": "Block to run: plugin.profile.r<repeat>",
-    "store": "Where results go: s3://bucket or s3://bucket/prefix",
-    "target": "Name of the target, as the job says it; nothing else runs on it meanwhile",
-}
-"""Parameters of the templates, with what the submit form says about them."""
 
 STORE_SECRET = "cnibench-store"
 """Secret whose entries become environment variables of every stage: see ``open_store``."""
@@ -25,9 +18,23 @@ KUBECONFIG_MOUNT = "/run/cnibench/target"
 LABELS = {"app.kubernetes.io/part-of": "cnibench"}
 
 
+TARGET = "Name of the target, as the job says it; nothing else runs on it meanwhile"
+
+
 def parameters(names: Iterable[str]) -> list[Parameter]:
     """Parameters of a template, in the order of the submit form."""
-    return [Parameter(name=name, description=PARAMETERS[name]) for name in names]
+    known = descriptions(BlockInput) | {"target": TARGET}
+    return [Parameter(name=name, description=known[name]) for name in names]
+
+
+def descriptions(model: type[Input]) -> dict[str, str]:
+    """What the stages themselves say about their inputs, for the submit form."""
+    return {
+        name: str(parameter.description)
+        for name, info in model.model_fields.items()
+        for parameter in info.metadata
+        if isinstance(parameter, Parameter)
+    }
 
 
 def workflow_parameter(name: str) -> str:
@@ -59,6 +66,46 @@ def task(stage: Stage, known: Mapping[str, str]) -> Task:
         )
     made: Task = stage.run(name=stage.name, arguments={n: known[n] for n in names}, **fan_out)
     return made
+
+
+def run_workflow(name: str, template: str, names: Sequence[str], deadline_s: int) -> Any:
+    """A leaf that creates a workflow from another template and waits for its end.
+
+    Args:
+        name: Of the leaf.
+        template: The WorkflowTemplate to run.
+        names: Its parameters, which become the leaf's inputs.
+        deadline_s: Limit of the wait; the other workflow goes on after it.
+    """
+    return Resource(
+        name=name,
+        action="create",
+        inputs=[Parameter(name=n) for n in names],
+        manifest=_manifest(template, names),
+        set_owner_reference=True,
+        success_condition="status.phase == Succeeded",
+        failure_condition="status.phase in (Failed, Error)",
+        active_deadline_seconds=deadline_s,
+    )
+
+
+def _manifest(template: str, names: Sequence[str]) -> str:
+    """The workflow to create. ``toJson`` quotes values, so that any text is valid YAML."""
+    arguments = "".join(
+        f"      - name: {name}\n        value: {{{{=toJson(inputs.parameters.{name})}}}}\n"
+        for name in names
+    )
+    return (
+        "apiVersion: argoproj.io/v1alpha1\n"
+        "kind: Workflow\n"
+        "metadata:\n"
+        '  generateName: "{{workflow.name}}-"\n'
+        "spec:\n"
+        "  workflowTemplateRef:\n"
+        f"    name: {template}\n"
+        "  arguments:\n"
+        "    parameters:\n" + arguments
+    )
 
 
 def exclusive(name: str) -> m.Synchronization:

@@ -15,6 +15,7 @@ from steps.lib import generated
 from workflows.access import access
 from workflows.block import block_template
 from workflows.campaign import campaign_template
+from workflows.form import form_template
 
 RENDERED = Path(__file__).parent / "rendered"
 COMMAND = "python -m workflows.render"
@@ -26,6 +27,7 @@ def render_all() -> dict[str, str]:
         "access.yaml": _text("workflows/access.py", access()),
         "block.yaml": _text("workflows/block.py", [block_template()]),
         "campaign.yaml": _text("workflows/campaign.py", [campaign_template()]),
+        "form.yaml": _text("workflows/form.py", [form_template()]),
     }
 
 

@@ -13,16 +13,18 @@ runs as (
 ),
 
 drifted as (
-    select campaign, block, install_id from blocks where status = 'drifted'
+    select campaign, install_id from blocks where status = 'drifted'
 ),
 
 rated as (
     select
-        *,
+        runs.*,
         if(is_stream, 'throughput_gbits_per_s', 'transactions_per_s') as metric,
         if(is_stream, throughput_bits_per_s / 1e9, transactions_per_s) as rate,
+        runs.plugin is not distinct from baseline_plugin as is_baseline,
     from runs
-    anti join drifted using (campaign, block, install_id)
+    left join campaigns using (campaign)
+    anti join drifted using (campaign, install_id)
 ),
 
 final as (
@@ -33,10 +35,14 @@ final as (
         cell,
         plugin,
         profile,
+        is_baseline,
         repeat,
         block,
+        install_id,
         measurement_id,
         environment_fingerprint,
+        -- Equal where the fingerprints are, and quicker to compare.
+        hash(environment_fingerprint) as environment,
         ---------- numerics
         metric,
         rate,

@@ -161,9 +161,21 @@ def load_job(path: Path, catalog: Catalog | None = None) -> Job:
     Raises:
         InputError: the campaign or an entry it names is wrong.
     """
-    catalog = catalog or Catalog()
-    document = read_yaml(path)
-    campaign = validate(Campaign, document, path)
+    return complete(read_yaml(path), path, catalog or Catalog())
+
+
+def complete(document: CommentedMap, source: Path, catalog: Catalog) -> Job:
+    """Make the job from a campaign's document: what its names stand for comes along.
+
+    Args:
+        document: The campaign.
+        source: Where it was read, for errors.
+        catalog: Where its names are looked up.
+
+    Raises:
+        InputError: the campaign or an entry it names is wrong.
+    """
+    campaign = validate(Campaign, document, source)
     for field, known, names in (
         ("plugins", catalog.plugins.names, campaign.plugins),
         ("profiles", catalog.profiles.names, campaign.profiles),
@@ -171,7 +183,7 @@ def load_job(path: Path, catalog: Catalog | None = None) -> Job:
     ):
         for index, name in enumerate(names):
             if name not in known:
-                where = f"{path}:{line_of(document, (field, index))}: {field}"
+                where = f"{source}:{line_of(document, (field, index))}: {field}"
                 raise InputError(f"{where}: {name!r} is not in the catalog; {suggest(name, known)}")
     return Job(
         campaign=campaign,

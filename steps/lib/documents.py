@@ -70,7 +70,7 @@ def line_of(document: Any, location: Location) -> int:
     """Line (from 1) of the deepest part of ``location`` that stands in the document."""
     node, line = document, 1
     for step in location:
-        if isinstance(node, CommentedMap) and step in node and step in node.lc.data:
+        if isinstance(node, CommentedMap) and step in (node.lc.data or {}):
             line = node.lc.key(step)[0] + 1
         elif isinstance(node, CommentedSeq) and step in (node.lc.data or {}):
             line = node.lc.item(step)[0] + 1

@@ -9,7 +9,7 @@ import duckdb
 from steps.lib.models import Cell, Traffic, UdpStream
 from steps.lib.plan import Plan, run_time_s
 
-CELL_OVERHEAD_S = 1.0
+CELL_OVERHEAD_S = 0.8
 BLOCK_OVERHEAD_S = 6.0
 """Beyond the traffic itself: endpoints, probes, readings; target, install, proof, idle reading,
 restore, removal. Measured on 2 virtual cores by ``make bench`` (``benchmarks/overhead.py``)."""
@@ -25,6 +25,29 @@ def rates_of(database: duckdb.DuckDBPyConnection) -> Rates:
         "where status = 'ok' and throughput_bits_per_s is not null group by all"
     ).fetchall()
     return {(path, traffic): rate for path, traffic, rate in found}
+
+
+def spread_of(database: duckdb.DuckDBPyConnection) -> dict[str, float]:
+    """Variation between blocks that the store holds, in percent, by kind of traffic.
+
+    Median over all cells of standard deviation / mean, for cells with at least two blocks.
+    """
+    found = database.execute(
+        """
+        with cells as (
+            select
+                traffic,
+                stddev_samp(coalesce(throughput_bits_per_s, transactions_per_s))
+                    / avg(coalesce(throughput_bits_per_s, transactions_per_s)) as spread,
+            from measurements
+            where status = 'ok' and role = 'cell'
+            group by campaign, plugin, profile, path, traffic, cell
+            having count(*) >= 2
+        )
+        select traffic, 100 * median(spread) from cells group by traffic order by traffic
+        """
+    ).fetchall()
+    return dict(found)
 
 
 @dataclass(frozen=True)

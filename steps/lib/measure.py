@@ -177,7 +177,7 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
                     server.signal(number)
         run.exit_code, run.stderr = client.stop(SPARE_TIME_S)
     finally:
-        server.stop(0.2)
+        server.stop(0.0)
     return run
 
 
@@ -199,13 +199,14 @@ def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
     mtu = ends.client.mtu_bytes
     if ends.address == ends.server.address:
         mtu = min(mtu, ends.server.mtu_bytes)
-    return {size: _pings(target, ends, size - ICMP_HEADERS_BYTES) for size in (mtu, mtu + 1)}
+    return {mtu: _pings(target, ends, mtu, 1.0), mtu + 1: _pings(target, ends, mtu + 1, 0.1)}
 
 
-def _pings(target: Target, ends: Ends, payload_bytes: int) -> bool:
-    command = ["ping", "-4", "-n", "-q", "-c", "1", "-W", "1", "-M", "do", "-s"]
-    process = target.start(ends.client, [*command, str(payload_bytes), ends.address], "probe")
-    return process.stop(3.0)[0] == 0
+def _pings(target: Target, ends: Ends, packet_bytes: int, wait_s: float) -> bool:
+    payload = str(packet_bytes - ICMP_HEADERS_BYTES)
+    options = ["-4", "-n", "-q", "-c", "1", "-W", str(wait_s), "-M", "do", "-s", payload]
+    process = target.start(ends.client, ["ping", *options, ends.address], "probe")
+    return process.stop(wait_s + 1.0)[0] == 0
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class BlockInput(CampaignInput):
         return open_context(self.job, self.block, self.store)
 
 
-InputT = TypeVar("InputT", bound=CampaignInput)
+InputT = TypeVar("InputT", bound=Input)
 OutputT = TypeVar("OutputT", bound=Output)
 
 
@@ -93,7 +93,7 @@ def stage(
     return decorate
 
 
-def _note(name: str, stage_input: CampaignInput, error: BaseException) -> None:
+def _note(name: str, stage_input: Input, error: BaseException) -> None:
     """Note any error, an interrupt too: the block must not pass for complete."""
     if not isinstance(stage_input, BlockInput):
         return

@@ -2,8 +2,6 @@
 
 from functools import cache
 
-from statsmodels.stats.power import TTestIndPower
-
 ALPHA = 0.05
 POWER = 0.80
 
@@ -31,6 +29,9 @@ def detectable_factor(runs_per_side: int) -> float | None:
     """
     if runs_per_side < 2:
         return None
+    # Takes two seconds to load, and most verbs do not need it.
+    from statsmodels.stats.power import TTestIndPower
+
     power = TTestIndPower()
     return float(power.solve_power(nobs1=runs_per_side, alpha=ALPHA, power=POWER, ratio=1.0))
 

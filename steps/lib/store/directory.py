@@ -25,6 +25,7 @@ _ADVICE = {
     errno.ENOSPC: "the disk is full; make room and start again, what is stored is whole",
     errno.EDQUOT: "your quota is used up; make room and start again, what is stored is whole",
     errno.ENOTDIR: "part of the path is a file; choose another --store",
+    errno.EEXIST: "part of the path is a file; choose another --store",
 }
 
 

@@ -1,10 +1,9 @@
 """Rows in and out of a store, under the keys that their identities make."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset
 import zstandard
 
 from steps.lib.errors import CnibenchError, InputError
@@ -12,6 +11,9 @@ from steps.lib.store import keys
 from steps.lib.store.base import NoSuchObjectError, Store
 from steps.lib.store.parquet import DamagedError, Row, decode, encode
 from steps.lib.tables import TABLES, schema
+
+if TYPE_CHECKING:
+    import pyarrow.dataset
 
 _FEW_BYTES = 12
 """No Parquet object is this small: two magic words and the length of a footer."""
@@ -97,12 +99,14 @@ def measured_cells(store: Store, campaign: str, block: str) -> frozenset[str]:
     return frozenset(name.removesuffix(".parquet") for name in found if name.endswith(".parquet"))
 
 
-def dataset(store: Store, table: str) -> pa.dataset.Dataset:
+def dataset(store: Store, table: str) -> "pyarrow.dataset.Dataset":
     """All objects of a table as they lie in the store, for readers of Arrow and of large tables.
 
     Intervals and histograms of attempts that came second are still in it: keep only rows whose
     ``measurement_id`` a measurement has, as the views of ``database`` do.
     """
+    from pyarrow import dataset as arrow  # It loads pandas, which takes a second.
+
     filesystem, root = store.filesystem()
     paths = [
         f"{root}/{stored.key}"
@@ -110,11 +114,11 @@ def dataset(store: Store, table: str) -> pa.dataset.Dataset:
         if stored.key.endswith(".parquet") and stored.size > _FEW_BYTES
     ]
     campaign = pa.schema([pa.field("campaign", pa.string())])
-    return pyarrow.dataset.dataset(
+    return arrow.dataset(
         paths,
         schema=schema(table),
         format="parquet",
         filesystem=filesystem,
         partition_base_dir=f"{root}/{table}",
-        partitioning=pyarrow.dataset.partitioning(campaign, flavor="hive"),
+        partitioning=arrow.partitioning(campaign, flavor="hive"),
     )
