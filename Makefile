@@ -8,7 +8,7 @@ bin := .venv/bin
 compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generate-hashes \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo test lint format render check-render bench schema lock clean
+.PHONY: help setup demo test lint format render check-render bench schema docs lock clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 
 schema: setup ## Write the JSON schemas of the catalog's files
 	$(bin)/python -m steps.lib.schemas
+
+docs: setup ## Write the generated pages of docs/
+	$(bin)/python -m steps.lib.reference
 
 lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest versions
 	$(compile) --extra dev --fork-strategy fewest --output-file requirements.lock pyproject.toml

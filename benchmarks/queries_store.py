@@ -1,7 +1,11 @@
-"""A synthetic store of any size, in the layout of real ones but with few large objects."""
+"""A synthetic store of a million measurements, with one object per campaign and table.
+
+``python -m benchmarks.queries_store FOLDER`` makes it; ``benchmarks.queries`` asks it.
+"""
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +48,9 @@ _CELL = _BLOCK | {
     "omit_s": "3",
 }
 
+_OK = "dice % 50 > 1"
+_FAILED = "(pl + pr) % 10 = 7 and rep = 5"
+
 _GATES = """list_transform(
     ['plugin', 'placement', 'mtu', 'tuning', 'document', 'record', 'duration', 'path', 'receiver',
      'steal', 'foreign', 'encryption'],
@@ -75,8 +82,8 @@ _MEASUREMENT = (
         "command": "concat('iperf3 --json --client 10.0.0.', number % 250)",
         "started_at": "timestamptz '2026-01-01 00:00:00+00' + to_seconds(number)",
         "duration_s": "60",
-        "throughput_bits_per_s": "if(ce // 5 < 7 and dice % 50 > 1, 1e10 * (1 + pl / 20.0) * {noise}, null)",
-        "transactions_per_s": "if(ce // 5 >= 7 and dice % 50 > 1, 2e4 * (1 + pl / 20.0) * {noise}, null)",
+        "throughput_bits_per_s": f"if(ce // 5 < 7 and {_OK}, 5e8 * (20 + pl) * {{noise}}, null)",
+        "transactions_per_s": f"if(ce // 5 >= 7 and {_OK}, 1e3 * (20 + pl) * {{noise}}, null)",
         "cpu_window_s": "60.01",
         "cpu_busy_s": "100 * {noise}",
         "cpu_idle_baseline_s": "2.4",
@@ -109,8 +116,8 @@ _TABLES: dict[str, tuple[str, Mapping[str, str]]] = {
         _BLOCK
         | _INSTALL
         | {
-            "status": "if((pl + pr) % 10 = 7 and rep = 5, 'failed', if(rep + pl = 8, 'drifted', 'ok'))",
-            "reason": "if((pl + pr) % 10 = 7 and rep = 5, 'install-plugin: status 1', null)",
+            "status": f"if({_FAILED}, 'failed', if(rep + pl = 8, 'drifted', 'ok'))",
+            "reason": f"if({_FAILED}, 'install-plugin: status 1', null)",
             "environment_fingerprint": "md5('environment')",
             "started_at": "timestamptz '2026-01-01 00:00:00+00' + to_hours(c)",
         },
@@ -122,7 +129,8 @@ _TABLES: dict[str, tuple[str, Mapping[str, str]]] = {
         | {
             "node": "concat('node-', n)",
             "settings": "map {'net.core.rmem_max': '1'}",
-            "tuned": "if(pr = 0, [], [{'name': 'a', 'before': '1', 'intended': '2', 'after': '2'}])",
+            "tuned": "if(pr = 0, [], "
+            "[{'name': 'a', 'before': '1', 'intended': '2', 'after': '2'}])",
         },
     ),
     "measurements": ("{cells}", _MEASUREMENT),
@@ -139,10 +147,15 @@ _TABLES: dict[str, tuple[str, Mapping[str, str]]] = {
 }
 
 
+def paths(folder: Path) -> tuple[Path, Path]:
+    """The store, and the file that says it is complete; named by what makes it."""
+    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    return folder / f"store-{recipe}", folder / f"store-{recipe}.json"
+
+
 def make_store(folder: Path) -> Path:
     """Make the store in ``folder``, or take the one that lies there from an earlier run."""
-    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    store, done = folder / f"store-{recipe}", folder / f"store-{recipe}.json"
+    store, done = paths(folder)
     if not done.exists():
         folder.mkdir(parents=True, exist_ok=True)
         open_store(str(store))
@@ -180,3 +193,7 @@ def _sql_type(kind: pa.DataType) -> str:
         return f"map({_sql_type(kind.key_type)}, {_sql_type(kind.item_type)})"
     names = {pa.string(): "varchar", pa.int64(): "bigint", pa.float64(): "double"}
     return names.get(kind, "timestamptz")
+
+
+if __name__ == "__main__":
+    make_store(Path(sys.argv[1]))

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from cnibench import show
+from cnibench.comparison import comparison
 from steps.lib.catalog import Catalog, Job, load_job
 from steps.lib.database import open_database
 from steps.lib.errors import CnibenchError, InputError
@@ -29,8 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 err = Console(stderr=True)
-
-SHOWN_AFTER_A_RUN = ("fastest-plugin", "coverage")
 
 
 class Tools(StrEnum):
@@ -81,8 +80,8 @@ def run(campaign: CampaignFile, store: StoreOption = "results", tools: ToolsOpti
     with CampaignProgress(err) as progress:
         run_campaign(job, store, progress)
     database = open_database(open_store(store))
-    for question in SHOWN_AFTER_A_RUN:
-        show.answer(ask_question(database, question, job.campaign.name), show.Format.table)
+    comparison(ask_question(database, "fastest-plugin", job.campaign.name))
+    show.answer(ask_question(database, "coverage", job.campaign.name), show.Format.table)
 
 
 @app.command()

@@ -57,10 +57,23 @@ def cell(value: Any) -> str:
 
 
 def answer(answered: Answer, form: Format) -> None:
-    """The rows of a question, headed by what one row is."""
-    if form is Format.table:
-        out.print(f"[bold]{answered.question.description}[/bold] ({answered.question.grain})")
-    rows(answered.columns, answered.rows, form)
+    """The rows of a question; in a table what all rows share is said once, above it."""
+    if form is not Format.table:
+        rows(answered.columns, answered.rows, form)
+        return
+    out.print(f"[bold]{answered.question.description}[/bold] ({answered.question.grain})")
+    columns = list(zip(*answered.rows, strict=True))
+    shared = {n: v[0] for n, v in zip(answered.columns, columns, strict=False) if _all_equal(v)}
+    said = [f"{name}: {cell(value)}" for name, value in shared.items() if value is not None]
+    if said:
+        out.print("; ".join(said), highlight=False)
+    kept = [i for i, name in enumerate(answered.columns) if name not in shared]
+    values = [[row[i] for i in kept] for row in answered.rows]
+    rows([answered.columns[i] for i in kept], values, form)
+
+
+def _all_equal(values: Sequence[Any]) -> bool:
+    return len(values) > 1 and all(v == values[0] for v in values)
 
 
 def relation(database: duckdb.DuckDBPyConnection, statement: str, form: Format) -> None:

@@ -11,6 +11,10 @@ from steps.lib.state import BlockState
 from steps.lib.store import read_measurement
 
 
+STAGE_TIMES = ("install_s", "ready_s", "tune_s", "restore_s", "remove_s")
+"""Each is set by a stage that ended; a pod that was killed from outside notes no failure."""
+
+
 class CollectInput(BlockInput):
     """See ``BlockInput``."""
 
@@ -46,6 +50,9 @@ def collect(collect_input: CollectInput) -> CollectOutput:
 def _verdict(context: Context, state: BlockState, ratio: float | None) -> tuple[str, str | None]:
     if state.failures:
         return "failed", "; ".join(f"{f.stage}: {f.message}" for f in state.failures)
+    unfinished = [name for name in STAGE_TIMES if getattr(state, name) is None]
+    if unfinished:
+        return "failed", f"stages were ended before they could say: {', '.join(unfinished)}"
     limit = context.job.matrix.limits.drift_percent_max
     if ratio is not None and abs(ratio - 1) * 100 > limit:
         return "drifted", f"reference changed by a factor of {ratio:.3f}, limit {limit} %"

@@ -1,7 +1,7 @@
 """A real S3 server for tests, started once and ended by its own process id.
 
-Use it by ``pytest_plugins = ["tests.seaweedfs"]`` in the test module: imported by name, the fixture
-would be another one in each module and the server would start again.
+Use it by ``pytest_plugins = ["tests.seaweedfs"]`` in the test module, and import no name of it but
+for the type checker: an imported fixture is another one in each module, and starts another server.
 """
 
 import os
@@ -22,7 +22,7 @@ from minio import Minio
 from minio.error import MinioException
 
 ACCESS_KEY = "cnibench-test"
-SECRET_KEY = "cnibench-test-secret"  # noqa: S105
+SECRET_KEY = "cnibench-test-secret"
 START_TIMEOUT_S = 60.0
 
 PORTS = (
@@ -79,9 +79,7 @@ class S3Server:
 
 
 @pytest.fixture(params=["directory", pytest.param("s3", marks=pytest.mark.s3)])
-def address(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Address of a store that does not exist yet, of each kind."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     if request.param == "directory":

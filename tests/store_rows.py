@@ -57,4 +57,6 @@ def put_measurement(store: Store, row: Row) -> bool:
 
 def put_campaign(store: Store, name: str = "demo", **values: object) -> bool:
     """Store a row of ``campaigns``."""
-    return write_rows(store, "campaigns", [full("campaigns", campaign=name, **values)], campaign=name)
+    return write_rows(
+        store, "campaigns", [full("campaigns", campaign=name, **values)], campaign=name
+    )

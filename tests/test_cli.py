@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cnibench.cli import app
 from steps.lib.store import open_store
 
 ROOT = Path(__file__).parents[1]
@@ -95,20 +97,10 @@ def test_a_store_of_a_newer_schema_is_refused_and_left_alone(
     assert json.loads(marker.read_text()) == {"schema": 99}
 
 
-def test_without_root_the_command_says_what_is_missing(campaign: Path, tmp_path: Path) -> None:
-    """The real user ``nobody``, in a user namespace's place: without any capability."""
-    result = subprocess.run(
-        [
-            *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"),
-            *("--bounding-set=-all", "--inh-caps=-all", "true"),
-        ],
-        check=False,
-    )
-    if result.returncode:
-        pytest.skip("this machine cannot drop rights")
+def test_without_root_the_command_says_what_is_missing() -> None:
     program = (
-        "import os, sys; from steps.lib.targets import open_target; "
-        "from steps.lib.models import TargetSpec; "
+        "import os; from steps.lib.models import TargetSpec; "
+        "from steps.lib.targets import open_target; "
         "target = open_target(TargetSpec(kind='namespaces', name='cli')); "
         "os.seteuid(65534); print(target.missing_requirements())"
     )
@@ -172,8 +164,9 @@ def test_the_catalog_is_valid() -> None:
     assert "valid: " in result.stdout
 
 
-@pytest.mark.parametrize("verb", ["plan", "run", "ask", "questions", "sql", "report", "catalog"])
-def test_every_verb_has_its_help(verb: str) -> None:
-    result = cnibench(verb, "--help")
-    assert result.returncode == 0
-    assert "Usage" in result.stdout
+def test_every_verb_has_its_help() -> None:
+    for command in app.registered_commands:
+        assert command.callback and command.callback.__doc__, f"{command.name} lacks its help"
+        result = CliRunner().invoke(app, [command.callback.__name__, "--help"])
+        assert result.exit_code == 0, result.output
+        assert command.callback.__doc__.split()[0] in result.output

@@ -35,7 +35,7 @@ def test_places_that_cannot_hold_a_store(tmp_path: Path) -> None:
 
 
 def test_a_place_of_the_kernel_is_refused_with_advice() -> None:
-    with pytest.raises(InputError, match="/proc/cnibench-results: cannot open: .*see the message"):
+    with pytest.raises(InputError, match=r"/proc/cnibench-results: cannot open: .*see the message"):
         open_store("/proc/cnibench-results")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from steps.lib.errors import InputError
-from steps.lib.store import Damaged, Store, consolidate, dataset
+from steps.lib.store import Damaged, Store, consolidate
 from steps.lib.store.consolidated import OBJECT, query_schema
 from steps.lib.tables import TABLES
 
@@ -18,7 +18,7 @@ VIEWS = Path(__file__).parents[2] / "queries" / "views"
 """Views that several questions share, one per file, named like the file."""
 
 PARTS_OF_MEASUREMENTS = ("intervals", "histograms")
-"""Large tables that are rarely asked: they are read where they lie, when they are asked."""
+"""Tables in which attempts that came second have left rows; those must not be seen."""
 
 LISTED_DAMAGED_MAX = 10
 
@@ -36,10 +36,7 @@ def open_database(store: Store) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     damaged: list[Damaged] = []
     for table in TABLES:
-        if table in PARTS_OF_MEASUREMENTS:
-            _view_in_place(connection, store, table)
-        else:
-            damaged += _view_of_copies(connection, store, table)
+        damaged += _add_table(connection, store, table)
     _report_damaged(connection, store, damaged)
     add_views(connection)
     return connection
@@ -70,37 +67,25 @@ def sql(
         raise InputError(f"SQL: {error}") from error
 
 
-def _view_of_copies(
+def _add_table(
     connection: duckdb.DuckDBPyConnection, store: Store, table: str
 ) -> Sequence[Damaged]:
-    """DuckDB's own reader on local files, ten times as fast as a scan through Arrow.
+    """A view on the copies: DuckDB's own reader is ten times as fast as a scan through Arrow.
 
     The campaign stands in the path too, so that a question about one opens only its files.
     """
     copies = consolidate(store, table)
-    if copies.files:
-        files = ", ".join(_quoted(path) for path in copies.files)
-        connection.execute(
-            f"create view {table} as select * exclude ({OBJECT}) from read_parquet([{files}], "
-            "hive_partitioning = true, hive_types = {'campaign': varchar})"
-        )
-    else:
-        _register(connection, table, query_schema(table).empty_table())
-    return copies.damaged
-
-
-def _view_in_place(connection: duckdb.DuckDBPyConnection, store: Store, table: str) -> None:
-    """A scan of the store, without what belongs to attempts that came second."""
-    lying = dataset(store, table)
-    _register(connection, f"{table}_stored", lying)
+    if not copies.files:
+        connection.register(table, query_schema(table).empty_table())
+        return copies.damaged
+    files = ", ".join(_quoted(path) for path in copies.files)
+    visible = "semi join measurements using (measurement_id)"
     connection.execute(
-        f"create view {table} as select * from {table}_stored "
-        "semi join measurements using (measurement_id)"
+        f"create view {table} as select * exclude ({OBJECT}) from read_parquet([{files}], "
+        "hive_partitioning = true, hive_types = {'campaign': varchar}) "
+        + (visible if table in PARTS_OF_MEASUREMENTS else "")
     )
-
-
-def _register(connection: duckdb.DuckDBPyConnection, name: str, table: object) -> None:
-    connection.register(name, table)
+    return copies.damaged
 
 
 def _report_damaged(

@@ -47,7 +47,7 @@ def open_store(address: str, *, create: bool = True) -> Store:
         InputError: there cannot be a store, or it is one of a newer cnibench.
         TransientError: the server does not answer.
     """
-    scheme, separator, rest = address.partition("://")
+    scheme, separator, _ = address.partition("://")
     store: Store
     if not separator:
         store = _open_directory(address, create=create)

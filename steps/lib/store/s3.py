@@ -22,7 +22,8 @@ from steps.lib.store.directory import user_cache
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
 RETRIES = 3
-CONFLICT_RETRIES = 5
+CONFLICT = 409
+CONFLICT_TRIES = 5
 
 _ADVICE = {
     "NoSuchBucket": "there is no such bucket; make it, or correct --store",
@@ -125,7 +126,7 @@ class S3Store:
         ``put_object`` of this client would send the condition as metadata of the object and
         overwrite; its inner ``_put_object`` sends it as the header it is.
         """
-        for attempt in range(CONFLICT_RETRIES):
+        for _ in range(CONFLICT_TRIES):
             with self._explained(f"create {key}"):
                 try:
                     self.client._put_object(
@@ -135,7 +136,7 @@ class S3Store:
                     if error.code == "PreconditionFailed":
                         return False
                     # AWS: another conditional write of this key is in flight; ask again.
-                    if error.response.status != 409 or attempt == CONFLICT_RETRIES - 1:
+                    if error.response.status != CONFLICT:
                         raise
                 else:
                     return True

@@ -21,9 +21,9 @@ TOPOLOGY_KINDS = ("veth", "bridge")
 
 def missing(toolbox: Path | None) -> list[str]:
     """Everything that is absent, each with what to do about it."""
-    problems = []
     if os.geteuid() != 0:
-        problems.append("network namespaces need root: run as root")
+        return ["network namespaces need root: run as root"]
+    problems = []
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
             problems.append(f"{program} is absent: apt-get install {package}")

@@ -1,0 +1,67 @@
+-- How far apart are the independent runs of each metric, and what are they?
+with
+
+runs as (
+    select
+        comparable.*,
+        measurements.latency_us_p99,
+        measurements.lost_percent,
+        comparable.metric = 'transactions_per_s' as is_transactions,
+    from comparable
+    inner join measurements using (measurement_id)
+    where
+        getvariable('campaign') is null
+        or comparable.campaign = getvariable('campaign')
+),
+
+wide as (
+    select
+        campaign,
+        path,
+        traffic,
+        cell,
+        plugin,
+        profile,
+        repeat,
+        if(not is_transactions, rate, null) as throughput_gbits_per_s,
+        if(is_transactions, rate, null) as transactions_per_s,
+        latency_us_p99,
+        lost_percent,
+        if(not is_transactions, cpu_s_per_work, null) as cpu_s_per_gbit,
+        if(is_transactions, cpu_s_per_work * 1e6, null) as cpu_us_per_transaction,
+    from runs
+),
+
+-- A value that a run does not have is no row.
+long as (
+    unpivot wide
+    on
+        throughput_gbits_per_s,
+        transactions_per_s,
+        latency_us_p99,
+        lost_percent,
+        cpu_s_per_gbit,
+        cpu_us_per_transaction
+    into name metric value value
+),
+
+final as (
+    select
+        campaign,
+        path,
+        traffic,
+        cell,
+        metric,
+        plugin,
+        profile,
+        count(*) as blocks,
+        median(value) as value_median,
+        min(value) as value_min,
+        max(value) as value_max,
+        list(value order by repeat) as runs,
+    from long
+    group by all
+)
+
+select * from final
+order by campaign, cell, metric, plugin, profile

@@ -1,0 +1,35 @@
+-- Which settings of a profile changed anything?
+with
+
+candidates as (
+    select distinct campaign, block, profile,
+    from planned
+    where
+        getvariable('campaign') is null or campaign = getvariable('campaign')
+),
+
+tuned_settings as (
+    select
+        candidates.campaign,
+        candidates.profile,
+        unnest(nodes.tuned) as setting,
+    from nodes
+    inner join candidates using (campaign, block)
+),
+
+final as (
+    select
+        campaign,
+        profile,
+        setting.name as setting,
+        setting.before as value_before,
+        setting.intended as value_intended,
+        setting.after as value_after,
+        setting.before is distinct from setting.after as is_changed,
+        count(*) as readings,
+    from tuned_settings
+    group by all
+)
+
+select * from final
+order by campaign, profile, setting, value_before, value_after

@@ -1,0 +1,38 @@
+"""The reference page of all tables, generated from their column definitions.
+
+``python -m steps.lib.reference`` writes ``docs/tables.md``; a test compares.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from steps.lib.tables import SCHEMA_VERSION, TABLES, Column
+
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+
+
+def tables_page() -> str:
+    """The page, in Markdown."""
+    head = (
+        "# Tables\n\nGenerated from `steps/lib/tables.py` by `make docs`; schema version "
+        f"{SCHEMA_VERSION}. Views of the same names are what questions and `cnibench sql` see.\n"
+    )
+    return head + "".join(_table(name, columns) for name, columns in TABLES.items())
+
+
+def _table(name: str, columns: tuple[Column, ...]) -> str:
+    return "\n".join(_lines(name, columns)) + "\n"
+
+
+def _lines(name: str, columns: tuple[Column, ...]) -> Iterator[str]:
+    yield from ("", f"## {name}", "", "| column | type | unit | meaning |", "|---|---|---|---|")
+    for c in columns:
+        yield f"| `{c.name}` | {_type(c)} | {c.unit} | {c.description} |"
+
+
+def _type(column: Column) -> str:
+    return str(column.type).replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(tables_page(), encoding="utf-8")
