@@ -25,7 +25,7 @@ def comparison(answered: Answer) -> None:
         units = {UNITS.get(r["metric"], "") for r in group.values() if r["metric"]}
         values = [_value(group.get(plugin)) for plugin in plugins]
         table.add_row(name, profile, "".join(units), *values)
-    out.print("[bold]Median of all blocks[/bold]; bold: no plugin, with any profile, is ahead", highlight=False)
+    out.print("[bold]Median of all blocks[/bold]; bold: nothing else is ahead", highlight=False)
     out.print(table)
     for note in sorted({r["note"] for r in rows if r["note"] and r["blocks"]}):
         out.print(f"note: {note}", highlight=False)

@@ -54,8 +54,10 @@ cells as (
         end as status,
         case
             when measured.status is not null then measured.reason
-            when asked.unsupported_reason is not null then asked.unsupported_reason
-            when latest_blocks.block_status = 'failed' then latest_blocks.block_reason
+            when asked.unsupported_reason is not null
+                then asked.unsupported_reason
+            when latest_blocks.block_status = 'failed'
+                then latest_blocks.block_reason
         end as reason,
     from asked
     left join measured using (campaign, block, cell)

@@ -1,4 +1,5 @@
--- How many CPU cycles does one packet cost? Counted and estimated cycles stay apart.
+-- How many CPU cycles does one packet cost? Counted and estimated cycles stay
+-- apart.
 with
 
 asked as (
@@ -71,8 +72,16 @@ final as (
                     ),
                     null
                 ),
-                if(measured.blocks < 3, 'fewer than 3 blocks: the order may be chance', null),
-                if(measured.environments_differ, 'blocks ran in different environments', null)
+                if(
+                    measured.blocks < 3,
+                    'fewer than 3 blocks: the order may be chance',
+                    null
+                ),
+                if(
+                    measured.environments_differ,
+                    'blocks ran in different environments',
+                    null
+                )
             ),
             ''
         ) as note,

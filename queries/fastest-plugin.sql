@@ -45,13 +45,15 @@ candidates as (
         asked.*,
         measured.* exclude (campaign, cell, plugin, profile, blocks),
         coalesce(measured.blocks, 0) as blocks,
-        asked.plugin is not distinct from campaigns.baseline_plugin as is_baseline,
+        asked.plugin
+            is not distinct from campaigns.baseline_plugin as is_baseline,
     from asked
     left join measured using (campaign, cell, plugin, profile)
     left join campaigns using (campaign)
 ),
 
--- A candidate is ahead of another when its slowest run beats the other's fastest.
+-- A candidate is ahead of another when its slowest run beats the other's
+-- fastest.
 ranks as (
     select
         behind.campaign,
@@ -89,9 +91,23 @@ final as (
         nullif(
             concat_ws(
                 '; ',
-                if(blocks = 0, coalesce(unsupported_reason, 'no comparable run, see coverage'), null),
-                if(blocks between 1 and 2, 'fewer than 3 blocks: the order may be chance', null),
-                if(environments_differ, 'blocks ran in different environments', null)
+                if(
+                    blocks = 0,
+                    coalesce(
+                        unsupported_reason, 'no comparable run, see coverage'
+                    ),
+                    null
+                ),
+                if(
+                    blocks between 1 and 2,
+                    'fewer than 3 blocks: the order may be chance',
+                    null
+                ),
+                if(
+                    environments_differ,
+                    'blocks ran in different environments',
+                    null
+                )
             ),
             ''
         ) as note,
@@ -100,4 +116,10 @@ final as (
 )
 
 select * from final
-order by campaign, cell, rank nulls last, rate_median desc nulls last, plugin, profile
+order by
+    campaign,
+    cell,
+    rank nulls last,
+    rate_median desc nulls last,
+    plugin,
+    profile

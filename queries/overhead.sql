@@ -132,7 +132,11 @@ final as (
         nullif(
             concat_ws(
                 '; ',
-                if(rate_ratio is not null and pairs = 0, 'no pair of blocks', null),
+                if(
+                    rate_ratio is not null and pairs = 0,
+                    'no pair of blocks',
+                    null
+                ),
                 if(pairs between 1 and 2, 'fewer than 3 pairs of blocks', null),
                 if(
                     rate_ratio_min > 1,

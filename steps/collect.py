@@ -10,7 +10,6 @@ from steps.lib.stage import BlockInput, stage
 from steps.lib.state import BlockState
 from steps.lib.store import read_measurement
 
-
 STAGE_TIMES = ("install_s", "ready_s", "tune_s", "restore_s", "remove_s")
 """Each is set by a stage that ended; a pod that was killed from outside notes no failure."""
 

@@ -1,7 +1,7 @@
 """Made-up rows of a campaign, the same ones for the same seed: food for the tests of the report."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from steps.lib.catalog import Catalog, Job
-from steps.lib.models import PATH_NAMES, Campaign, Plugin, Stream, Traffic, UdpStream
+from steps.lib.models import PATH_NAMES, Campaign, Matrix, Plugin, Stream, Traffic, UdpStream
 from steps.lib.plan import Block, Plan, PlannedCell, block_identity, cell_identity, make_plan
 from steps.lib.plan import planned_rows as rows_of_plan
 from steps.lib.tables import TABLES, schema
@@ -20,7 +20,7 @@ START = datetime(2026, 11, 24, 19, 0, tzinfo=UTC)
 BOOT = "6c1f2a44-0000-4000-8000-000000000001"
 FINGERPRINT = "e" * 64
 
-SPEEDS = {"alpha": 1.0, "bravo": 0.93, "charlie": 0.74, "delta": 0.92, "echo": 0.71, "foxtrot": 0.9}
+SPEEDS = {"alpha": 1.0, "bravo": 0.98, "charlie": 0.74, "delta": 0.86, "echo": 0.7, "foxtrot": 0.85}
 """Throughput of each made-up plugin, relative to the baseline, which is the first."""
 
 UNSUPPORTED = {"foxtrot": {"external-service": "a shared link publishes no ports on the node"}}
@@ -34,26 +34,38 @@ GBITS = {
 }
 
 
-def make_job(name: str = "synthetic", repeats: int = 3) -> Job:
-    """Six plugins, two profiles, the demonstration matrix."""
+def make_job(name: str = "synthetic", repeats: int = 3, plugins: Sequence[str] = ()) -> Job:
+    """Two profiles, the demonstration matrix, and all made-up plugins or some."""
     catalog = Catalog()
+    plugins = plugins or tuple(SPEEDS)
     return Job(
         campaign=Campaign.model_validate(
             {
                 "name": name,
                 "title": "Made-up plugins on one machine",
                 "target": {"kind": "namespaces"},
-                "plugins": list(SPEEDS),
+                "plugins": plugins,
                 "profiles": ["base", "dakic-2-kernel"],
                 "matrix": "demo",
                 "repeats": repeats,
                 "seed": 7,
             }
         ),
-        plugins=tuple(_plugin(p) for p in SPEEDS),
+        plugins=tuple(_plugin(p) for p in plugins),
         profiles=tuple(catalog.profiles.load(p) for p in ("base", "dakic-2-kernel")),
         matrix=catalog.matrices.load("demo"),
     )
+
+
+def make_small_job(name: str = "small", repeats: int = 2) -> Job:
+    """Two plugins, one path, one traffic of each kind: quick to draw."""
+    job = make_job(name, repeats, ("alpha", "bravo"))
+    kinds = {traffic.kind: traffic for traffic in job.matrix.traffic}
+    matrix = job.matrix.model_dump() | {
+        "paths": ["cross-node"],
+        "traffic": [traffic.model_dump() for traffic in kinds.values()],
+    }
+    return job.model_copy(update={"matrix": Matrix.model_validate(matrix)})
 
 
 def _plugin(name: str) -> Plugin:
@@ -196,7 +208,7 @@ def _measurement_row(
     dice = _dice("cell", block.id, cell.id)
     started = created_at + timedelta(minutes=3 * block.order, seconds=5 * cell.order)
     row: dict[str, Any] = cell_identity(block, cell) | {
-        "measurement_id": f"{block.id}/{cell.id}",
+        "measurement_id": f"{block.id}.{cell.id}",
         "install_id": f"install-{block.order}",
         "attempt": 1,
         "rejected_attempts": [],
@@ -218,16 +230,16 @@ def _with_outcome(
     row: dict[str, Any], block: Block, traffic: Traffic, dice: random.Random
 ) -> dict[str, Any] | None:
     luck = dice.random() if row["role"] == "cell" else 1.0
-    if luck < 0.01:
+    if luck < 0.005:
         return None
-    if luck < 0.03:
+    if luck < 0.015:
         evidence = "client 1450 (expected 1500), server 1500 (expected 1500)"
         return row | {
             "status": "invalid",
             "reason": f"mtu: {evidence}",
             "gates": [_gate("mtu", "fail", evidence)],
         }
-    if luck < 0.06:
+    if luck < 0.03:
         reason = "steal: 11.2 % of all CPUs, limit 5.0 %"
         tries = [
             {
@@ -245,9 +257,9 @@ def _with_outcome(
             "rejected_attempts": tries,
         }
     speed = SPEEDS[block.plugin.name] if row["path"] not in ("in-pod", "host-to-host") else 1.0
-    speed *= 1.05 if block.profile.entries else 1.0
+    speed *= 1.02 if block.profile.entries else 1.0
     return (
-        row | {"status": "ok"} | _numbers(row["path"], traffic, speed * dice.gauss(1, 0.04), dice)
+        row | {"status": "ok"} | _numbers(row["path"], traffic, speed * dice.gauss(1, 0.015), dice)
     )
 
 

@@ -1,9 +1,9 @@
 -- Runs that may enter a comparison. One row per cell and independent block.
 --
--- A run counts when its own gates passed (status ok), it is not a reference run, and its block did
--- not drift: the limit of drift was declared before the run and looks at the reference only.
--- Streams are judged by receiver goodput, transactions by their rate; `metric` says which.
--- CPU is that of all nodes above the idle node's, per Gbit or per transaction.
+-- A run counts when its own gates passed (status ok), it is no reference run, and
+-- its block did not drift: the limit of drift was declared before the run and looks
+-- at the reference only. Streams are judged by receiver goodput, transactions by
+-- their rate; `metric` says which. CPU is that of all nodes above the idle node's, per Gbit or per transaction.
 with
 
 runs as (

@@ -84,7 +84,7 @@ class Needs(Model):
 
 
 class Cleanup(Model):
-    """What the plugin is known to leave on a node after its last pod, taken away when it is removed.
+    """What the plugin leaves on a node after its last pod, taken away when it is removed.
 
     Declared, so that ``remove`` needs no list of names in code and so that everything else that
     stays behind counts as residue.

@@ -1,7 +1,7 @@
 """Many small objects as few local files, so that a question reads a campaign at once.
 
-A cell is one object of one row and some ninety columns. Opening it costs about a millisecond, all
-its columns five; a campaign has thousands. So the rows of a campaign are copied once into one file
+A cell is one object of one row and some eighty columns. A question that opens it reads for about a
+millisecond, and a campaign has thousands. So the rows of a campaign are copied once into one file
 of the store's cache, checked on the way; what was read before is taken from the file before. The
 name of the file is a digest of the objects in it, hence never stale, and each may be deleted.
 """
@@ -121,14 +121,14 @@ class _Copy:
 
     def _build(self) -> None:
         before = self._rows_before()
-        known = set(before.column(OBJECT).to_pylist())
+        known = set(before.column(OBJECT).unique().to_pylist())
         new = [name for name in self._objects if name not in known]
         if len(new) >= MANY_OBJECTS:
             LOG.info("store=%s reading %d new objects once", self._store.address, len(new))
         with ThreadPoolExecutor(THREADS) as pool:
             results = list(pool.map(self._rows_of, new))
         damaged = [r for r in results if isinstance(r, Damaged)]
-        rows = pa.concat_tables([before, *(r for r in results if not isinstance(r, Damaged))])
+        rows = pa.concat_tables([before, *self._with_origin(new, results)])
         if damaged:
             text = json.dumps([asdict(entry) for entry in damaged], indent=1)
             _replace(self._damage, lambda path: path.write_text(text))
@@ -139,12 +139,20 @@ class _Copy:
     def _rows_of(self, name: str) -> pa.Table | Damaged:
         stored = self._objects[name]
         try:
-            rows = decode(self._table, self._store.read(stored.key))
+            return decode(self._table, self._store.read(stored.key))
         except DamagedError as error:
             return Damaged(stored.key, str(error))
-        return rows.append_column(OBJECT, pa.array([name] * len(rows), pa.string())).cast(
-            self._shape
-        )
+
+    def _with_origin(
+        self, names: Sequence[str], results: Sequence[pa.Table | Damaged]
+    ) -> list[pa.Table]:
+        """What was read as one table, each row with its object."""
+        whole = [(n, r) for n, r in zip(names, results, strict=True) if isinstance(r, pa.Table)]
+        if not whole:
+            return []
+        rows = pa.concat_tables([r for _, r in whole])
+        origin = pa.array([n for n, r in whole for _ in range(r.num_rows)], pa.string())
+        return [rows.append_column(OBJECT, origin).cast(self._shape)]
 
     def _rows_before(self) -> pa.Table:
         """Rows of the newest copy that are still in the store."""

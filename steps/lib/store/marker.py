@@ -20,16 +20,24 @@ def check_or_mark(store: Store, *, create: bool) -> None:
     except NoSuchObjectError:
         if create:
             store.probe()
-            mark = {"schema": SCHEMA_VERSION, "cnibench": importlib.metadata.version("cnibench")}
+            mark = {"schema": SCHEMA_VERSION, "cnibench": _own_version()}
             store.create(MARKER, json.dumps(mark).encode() + b"\n")
         return
     _check(store.address, found)
 
 
+def _own_version() -> str | None:
+    """None in a checkout that is run without being installed."""
+    try:
+        return importlib.metadata.version("cnibench")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def _check(address: str, found: bytes) -> None:
     try:
         mark = json.loads(found)
-        schema, maker = int(mark["schema"]), str(mark.get("cnibench", "of a later date"))
+        schema, maker = int(mark["schema"]), str(mark.get("cnibench") or "of a later date")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"store {address}: {MARKER} is damaged ({error}); if all else in there is whole, "

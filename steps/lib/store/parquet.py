@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ def encode(table: str, rows: Sequence[Row]) -> bytes:
     Raises:
         CnibenchError: a column is missing, unknown, of another type, or not a number.
     """
-    shape = pa.schema([pa.field(f.name, f.type) for f in schema(table)])
+    shape = bare_schema(table)
     for row in rows:
         _check(table, row, set(shape.names))
     try:
@@ -58,15 +59,24 @@ def decode(table: str, data: bytes) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         found = file.read(use_threads=False)
-        return pa.table([_column(found, f) for f in schema(table)], schema=schema(table))
+        return _aligned(found, bare_schema(table))
     except Exception as error:  # bytes that may be anything make a parser raise anything
         raise DamagedError(f"is damaged: {error}") from error
 
 
-def _column(found: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-    if field.name not in found.column_names:
-        return pa.nulls(found.num_rows, field.type)
-    return found.column(field.name).cast(field.type)
+@cache
+def bare_schema(table: str) -> pa.Schema:
+    """Names and types of a table's columns, without units and descriptions."""
+    return pa.schema([pa.field(f.name, f.type) for f in schema(table)])
+
+
+def _aligned(found: pa.Table, shape: pa.Schema) -> pa.Table:
+    if found.column_names != shape.names:  # written by another version
+        absent = [f for f in shape if f.name not in found.column_names]
+        for field in absent:
+            found = found.append_column(field, pa.nulls(found.num_rows, field.type))
+        found = found.select(shape.names)
+    return found.cast(shape)
 
 
 def _check(table: str, row: Row, columns: set[str]) -> None:

@@ -1,0 +1,36 @@
+"""Numbers as people read them. What is not there is a dash, never a zero."""
+
+from datetime import datetime
+from math import floor, log10
+
+ABSENT = "–"
+MINUS = "\N{MINUS SIGN}"
+TIE = "\N{NO-BREAK SPACE}"
+"""Keeps a number and its unit on one line."""
+
+
+def short(value: float | None) -> str:
+    """Three significant digits, thousands separated: 0.0123, 4.50, 78.9, 12,300."""
+    if value is None:
+        return ABSENT
+    if value == 0:
+        return "0"
+    digits = 2 - floor(log10(abs(value)))
+    rounded = round(value, digits)
+    return f"{rounded:,.{max(0, 2 - floor(log10(abs(rounded))))}f}"
+
+
+def percent(ratio: float | None) -> str:
+    """A ratio as a signed change: 1.034 is +3.4 %."""
+    if ratio is None:
+        return ABSENT
+    change = round((ratio - 1) * 100, 1)
+    if change == 0:
+        return f"0.0{TIE}%"
+    digits = 1 if abs(change) < 100 else 0
+    return f"{change:+,.{digits}f}{TIE}%".replace("-", MINUS)
+
+
+def utc(moment: datetime | None) -> str:
+    """A moment to the minute."""
+    return ABSENT if moment is None else f"{moment:%Y-%m-%d %H:%M}"

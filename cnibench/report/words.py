@@ -1,0 +1,98 @@
+"""Sentences of the report that depend on the campaign: where it ran, what it may be used for."""
+
+from collections.abc import Iterator
+from math import comb
+
+from cnibench.report.campaign import Campaign
+from cnibench.report.numbers import short
+from steps.lib.models import PATHS
+from steps.lib.statistics import TYPICAL_CV_PERCENT, detectable_percent
+
+BLOCKS_MIN = 3
+"""With fewer independent blocks a side nothing is ranked (measurement method, section 7.3)."""
+
+SHORT_CELL_S = 30
+"""Shorter cells show how the pipeline works; slow start and noise weigh too much in them."""
+
+ENVIRONMENTS = {
+    "single-kernel": (
+        "Both nodes share one kernel and its CPUs, and the wire between them is a pair of virtual "
+        "devices: these are CPU numbers, not link speeds."
+    ),
+}
+
+
+def environment(name: str) -> str:
+    """What a class of environment means for the numbers."""
+    return ENVIRONMENTS.get(
+        name, f"Environment class “{name}”. Numbers of different classes must not be compared."
+    )
+
+
+def path_in_words(path: str) -> str:
+    """Who talks to whom."""
+    return next((p.description for name, p in PATHS.items() if name == path), "")
+
+
+def is_control(path: str) -> bool:
+    """Whether no plugin is in the way, so that differences between plugins are chance or drift."""
+    known = next((p for name, p in PATHS.items() if name == path), None)
+    if known is None:
+        return False
+    ends = {known.client.kind, known.server.kind if known.server else known.client.kind}
+    return known.address == "loopback" or ends == {"host"}
+
+
+def chance_of_best(repeats: int) -> str:
+    """How often equal plugins would look like a best one and a worse one."""
+    if repeats < BLOCKS_MIN:
+        return ""
+    cases = comb(2 * repeats, repeats) // 2
+    return (
+        f"With {repeats} blocks a side, two equal plugins would lie as far apart as that in one "
+        f"of {cases} comparisons."
+    )
+
+
+def chance_of_gain(repeats: int) -> str:
+    """How often a profile without effect would be marked."""
+    if repeats < BLOCKS_MIN:
+        return ""
+    return (
+        f"With {repeats} pairs, a profile without any effect would be marked in one of "
+        f"{2 ** (repeats - 1)} fields."
+    )
+
+
+def limits(campaign: Campaign) -> Iterator[str]:
+    """What the numbers may and may not be used for, one short sentence after the other."""
+    yield environment(campaign.environment_class)
+    seconds = sorted({int(t.document["duration_s"]) for t in campaign.traffic})
+    if seconds and seconds[0] < SHORT_CELL_S:
+        span = f"{seconds[0]}" if len(seconds) == 1 else f"{seconds[0]} to {seconds[-1]}"
+        yield (
+            f"Cells last {span} s. That is short: it shows how the pipeline works and finds large "
+            f"differences; for numbers to build on use {SHORT_CELL_S} s or more."
+        )
+    yield _blocks(campaign.repeats)
+    yield (
+        "Ranges are those of the runs, from lowest to highest. Ranges that do not overlap are a "
+        "sign, not a significance test; with many comparisons some are apart by chance."
+    )
+    yield "A number is about this machine, these versions and this traffic, and about nothing else."
+
+
+def _blocks(repeats: int) -> str:
+    blocks = "1 block" if repeats == 1 else f"{repeats} blocks"
+    text = f"Each plugin and profile has {blocks}. "
+    if repeats < BLOCKS_MIN:
+        text += f"With fewer than {BLOCKS_MIN} nothing is ranked. "
+    seen = {what: detectable_percent(repeats, cv) for what, cv in TYPICAL_CV_PERCENT.items()}
+    percents = [p for p in seen.values() if p is not None]
+    if not percents:
+        return text + "One block has no spread, so no difference can be shown."
+    return text + (
+        "On quiet physical machines that many see differences from "
+        f"{short(min(percents))} % (many TCP streams) to {short(max(percents))} % (one TCP "
+        "stream); on a busy or virtual machine only larger ones."
+    )
