@@ -75,7 +75,7 @@ class CampaignProgress:
         if self._bar.disable and now - self._last_line_s > LINE_EVERY_S:
             self._last_line_s = now
             task = self._bar.tasks[self._task]
-            counts = ", ".join(f"{n} {status}" for status, n in self._statuses.items())
+            counts = ", ".join(f"{n} {status}" for status, n in self._statuses.items()) or "0 cells"
             self._console.print(f"{task.percentage:.0f} % {name} ({counts})", highlight=False)
 
 

@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+import zstandard
 
 from steps.lib.catalog import Job
 from steps.lib.database import open_database
@@ -148,6 +151,34 @@ def test_a_noisy_slot_is_a_row_with_every_rejected_try(name: str, tmp_path: Path
     )
     assert (status, attempt, rejected, throughput) == ("noisy", 2, 2, None)
     assert reason.startswith("foreign-cpu: ")
+
+
+def kill_the_client(until: threading.Event) -> None:
+    """End the first client in the middle of its run, as an out-of-memory kill would."""
+    while not until.wait(0.05):
+        for process in psutil.process_iter(["cmdline"]):
+            if (process.info["cmdline"] or [""])[:2] == ["iperf3", "--client"]:
+                until.wait(0.4)
+                process.kill()
+                return
+
+
+def test_a_tool_that_is_killed_gives_an_invalid_row_and_its_output_is_kept(
+    name: str, tmp_path: Path
+) -> None:
+    done = threading.Event()
+    killer = threading.Thread(target=kill_the_client, args=(done,))
+    killer.start()
+    events(job(("host-network",), target=name), tmp_path)
+    done.set()
+    killer.join()
+    ((status, reason, throughput, identity),) = select(
+        tmp_path, "select status, reason, throughput_bits_per_s, measurement_id from measurements"
+    )
+    assert (status, throughput) == ("invalid", None)
+    assert reason.startswith("document-complete: ")
+    (raw,) = tmp_path.glob(f"raw/*/*/*{identity}*")
+    assert b"--json-stream" in zstandard.ZstdDecompressor().decompress(raw.read_bytes())
 
 
 def test_a_changed_campaign_under_an_old_name_is_refused(name: str, tmp_path: Path) -> None:

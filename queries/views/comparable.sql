@@ -3,7 +3,8 @@
 -- A run counts when its own gates passed (status ok), it is no reference run, and
 -- its block did not drift: the limit of drift was declared before the run and looks
 -- at the reference only. Streams are judged by receiver goodput, transactions by
--- their rate; `metric` says which. CPU is that of all nodes above the idle node's, per Gbit or per transaction.
+-- their rate; `metric` says which. CPU is that of all nodes above the idle nodes',
+-- per Gbit or per transaction.
 with
 
 runs as (

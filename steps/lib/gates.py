@@ -72,12 +72,11 @@ def first_failure(gates: list[Gate]) -> Gate | None:
 
 
 def _guarded(name: str, check: Callable[[Evidence], tuple[Verdict, str]], e: Evidence) -> Gate:
-    """Without a record or a window, the gates that need one have nothing to judge."""
-    needs_record, needs_window = name in OF_RECORD, name in OF_WINDOW
-    if needs_record and e.record is None:
+    """Without a record or a window, only the gate that finds it missing has something to say."""
+    if name in OF_RECORD and e.record is None:
         return Gate(name, "not_applicable", "the tool's document is not complete")
-    if needs_window and e.window is None:
-        return Gate(name, "fail", "the tool did not report both ends of its window")
+    if name in OF_WINDOW and e.window is None:
+        return Gate(name, "not_applicable", "the tool did not report both ends of its window")
     return Gate(name, *check(e))
 
 
@@ -140,6 +139,8 @@ def _intervals(e: Evidence) -> tuple[Verdict, str]:
 
 
 def _cpu_window(e: Evidence) -> tuple[Verdict, str]:
+    if e.window is None:
+        return "fail", "the tool did not report both ends of its window"
     found, wanted = _window(e).wall_s, sum(i.duration_s for i in _record(e).intervals)
     text = f"counters span {found:.3f} s, the tool's intervals {wanted:.3f} s"
     return _verdict(abs(found - wanted) <= WINDOW_TOLERANCE * wanted), text
@@ -273,7 +274,7 @@ GATES: dict[str, Callable[[Evidence], tuple[Verdict, str]]] = {
 NOISE = ("steal", "foreign-cpu")
 """Gates about the machine, not about the cell: failing one is worth another try."""
 
-OF_WINDOW = ("cpu-window", "path-taken", "steal", "foreign-cpu")
+OF_WINDOW = ("path-taken", "steal", "foreign-cpu")
 OF_RECORD = (
     "tool-version",
     "parameters-agree",

@@ -35,11 +35,15 @@ CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement, ready to be stored: its row, its intervals, the tool's own words."""
+    """One measurement, ready to be stored: its row, its intervals, the tool's own words.
+
+    ``noise`` are the machine's readings if they are why the try does not count, else None.
+    """
 
     row: dict[str, Any]
     intervals: list[dict[str, Any]]
     raw: bytes
+    noise: dict[str, Any] | None = None
 
 
 @dataclass
@@ -70,12 +74,11 @@ def measure(context: Context, planned: PlannedCell, state: BlockState) -> Measur
     rejected: list[dict[str, Any]] = []
     for attempt in range(1, context.job.matrix.limits.attempts_max + 1):
         measured = _attempt(context, planned, state)
-        measured.row.update(attempt=attempt, rejected_attempts=rejected.copy())
-        if measured.row["status"] != "noisy":
+        if measured.noise:
+            rejected.append(measured.noise | {"attempt": attempt})
+        measured.row.update(attempt=attempt, rejected_attempts=rejected)
+        if not measured.noise:
             break
-        rejected.append(measured.row.pop("_noise") | {"attempt": attempt})
-        measured.row["rejected_attempts"] = rejected
-    measured.row.pop("_noise", None)
     return measured
 
 
@@ -88,10 +91,11 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     with endpoints(target, path, tool) as ends:
         places = (ends.client,) if ends.client is ends.server else (ends.client, ends.server)
         settings = in_force(target, context.block.profile, places)
+        untuned = differences(target, context.block.profile, places)
         congestion = target.read_endpoint_setting(ends.client, CONGESTION_CONTROL)
         probe = probe_path_mtu(target, ends)
         run = run_traffic(target, tool, planned, ends)
-        untuned = differences(target, context.block.profile, places)
+        untuned += differences(target, context.block.profile, places)
         expected_mtu = _expected_mtu(context, path, ends)
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
@@ -121,7 +125,9 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     }
     row |= _judged(evidence, context, state)
     raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code)
-    return Measured(row, _interval_rows(row, record), raw)
+    window = evidence.window
+    noise = _noise(window, row) if window and row["status"] == "noisy" else None
+    return Measured(row, _interval_rows(row, record), raw, noise)
 
 
 def failed(context: Context, planned: PlannedCell, state: BlockState, reason: str) -> Measured:
@@ -276,12 +282,6 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
         columns["status"] = "noisy" if noisy else "invalid"
         columns["reason"] = f"{failure.gate}: {failure.evidence}"
     window, record = evidence.window, evidence.record
-    if columns["status"] == "noisy" and window:
-        columns["_noise"] = {
-            "steal_percent": window.steal_percent,
-            "foreign_cpu_percent": window.foreign_percent,
-            "reason": columns["reason"],
-        }
     if columns["status"] == "ok" and window and record:
         facts = context.target.facts(context.target.nodes()[0])
         idle = state.idle_busy_cpus or 0.0
@@ -290,6 +290,14 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
     elif record:
         columns |= {"tool": record.tool, "tool_version": record.version}
     return columns
+
+
+def _noise(window: Window, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "steal_percent": window.steal_percent,
+        "foreign_cpu_percent": window.foreign_percent,
+        "reason": row["reason"],
+    }
 
 
 def _interval_rows(row: dict[str, Any], record: ToolRecord | None) -> list[dict[str, Any]]:
