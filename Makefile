@@ -18,8 +18,8 @@ setup: ## Make this clone ready: Debian packages, .venv, tool box, CNI plugins (
 
 demo: setup ## Run a real campaign on this machine, in network namespaces, and show its report
 	$(bin)/cnibench plan workflows/campaigns/demo.yaml
-	$(bin)/cnibench run workflows/campaigns/demo.yaml
-	$(bin)/cnibench report --campaign demo
+	$(bin)/cnibench run workflows/campaigns/demo.yaml; \
+	status=$$?; $(bin)/cnibench report --campaign demo; exit $$status
 
 # The cheap checks come first, and pytest's closing line is the last that is printed.
 test: lint ## Check the code and run all tests

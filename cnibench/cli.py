@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cnibench import show
 from cnibench.comparison import comparison
 from steps.lib.catalog import Catalog, Job, load_job
 from steps.lib.database import open_database
 from steps.lib.errors import CnibenchError, InputError
-from steps.lib.manifest import plan_on
+from steps.lib.manifest import plan_on, require
 from steps.lib.questions import ask as ask_question
 from steps.lib.questions import load_questions
 from steps.lib.store import open_store
@@ -64,8 +65,10 @@ def plan(
 ) -> None:
     """Show every cell, the time, the traffic, and the smallest difference the plan can see."""
     job = _load(campaign, tools)
+    target = open_target(job.campaign.target)
+    require(target)
     opened = open_store(store, create=False)
-    planned = plan_on(job, open_target(job.campaign.target))
+    planned = plan_on(job, target)
     show.plan(planned, opened, open_database(opened), cells)
 
 
@@ -78,10 +81,13 @@ def run(campaign: CampaignFile, store: StoreOption = "results", tools: ToolsOpti
     job = _load(campaign, tools)
     signal.signal(signal.SIGTERM, _interrupt)
     with CampaignProgress(err) as progress:
-        run_campaign(job, store, progress)
+        failed = run_campaign(job, store, progress)
     database = open_database(open_store(store))
     comparison(ask_question(database, "fastest-plugin", job.campaign.name))
     show.answer(ask_question(database, "coverage", job.campaign.name), show.Format.table)
+    if failed:
+        _say("failed blocks", f"{', '.join(failed)}; the same command tries them again")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -165,12 +171,18 @@ def main() -> None:
     """Run the command; known errors become one message and their own exit status."""
     try:
         app()
-    except InputError as error:
-        err.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise SystemExit(error.exit_code) from None
     except CnibenchError as error:
-        err.print(f"[red]{type(error).__name__}:[/red] {error}", highlight=False, soft_wrap=True)
+        kind = "error" if isinstance(error, InputError) else type(error).__name__
+        _say(kind, str(error))
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        _say("error", f"{error.filename or ''} {error.strerror}".strip())
+        raise SystemExit(1) from error
     except KeyboardInterrupt:
-        err.print("interrupted; everything was put back. The same command resumes the campaign")
+        _say("interrupted", "the same command goes on, and first undoes what may be left")
         raise SystemExit(130) from None
+
+
+def _say(kind: str, text: str) -> None:
+    """Messages hold brackets of their own, which are not markup."""
+    err.print(f"[red]{kind}:[/red] {escape(text)}", highlight=False, soft_wrap=True)

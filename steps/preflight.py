@@ -5,14 +5,12 @@ from datetime import UTC, datetime
 
 from hera.workflows import Output
 
-from steps.lib.blocks import write_block
 from steps.lib.context import Context
 from steps.lib.environment import environment_fingerprint
-from steps.lib.errors import InputError, RefusedError
-from steps.lib.manifest import register
+from steps.lib.manifest import register, require
+from steps.lib.settle import settle
 from steps.lib.stage import BlockInput, stage
 from steps.lib.state import BlockState
-from steps.lib.tuning import restore
 
 
 class PreflightInput(BlockInput):
@@ -33,30 +31,12 @@ def preflight(preflight_input: PreflightInput) -> PreflightOutput:
     that a crashed block changed cannot be put back.
     """
     context = preflight_input.open()
-    missing = context.target.missing_requirements()
-    if missing:
-        raise InputError("this machine cannot be the target:\n  " + "\n  ".join(missing))
+    require(context.target)
     register(context.job, context.target, context.store)
+    settle(context.target)
     context.target.prepare()
-    _close_stale_block(context)
     _claim(context)
     return PreflightOutput()
-
-
-def _close_stale_block(context: Context) -> None:
-    """Undo the settings of a block that was killed, and keep that it was."""
-    stale = context.target.load_state()
-    if stale is None:
-        return
-    _, problems = restore(context.target, stale)
-    if problems:
-        raise RefusedError(
-            f"block {stale.block} of campaign {stale.campaign} was interrupted and its settings "
-            "cannot all be put back:\n  " + "\n  ".join(problems)
-        )
-    if stale.campaign == context.job.campaign.name:
-        write_block(context.store, stale, "failed", "interrupted before its end", None)
-    context.target.save_state(None)
 
 
 def _claim(context: Context) -> None:
@@ -68,6 +48,7 @@ def _claim(context: Context) -> None:
         plugin=context.block.plugin.name,
         profile=context.block.profile.name,
         repeat=context.block.repeat,
+        store=context.store_address,
         install_id=str(uuid.uuid4()),
         boot_id=target.facts(nodes[0]).boot_id,
         started_at=datetime.now(UTC),

@@ -5,7 +5,7 @@ import time
 from hera.workflows import Output
 
 from steps.lib.stage import BlockInput, stage
-from steps.lib.tuning import apply_profile
+from steps.lib.tuning import apply_profile, kept_settings
 
 
 class TuneNodesInput(BlockInput):
@@ -27,5 +27,6 @@ def tune_nodes(tune_input: TuneNodesInput) -> TuneNodesOutput:
     context = tune_input.open()
     started = time.monotonic()
     apply_profile(context.target, context.state(), context.block.profile)
-    context.update(tune_s=time.monotonic() - started)
+    tune_s = time.monotonic() - started
+    context.update(tune_s=tune_s, settings=kept_settings(context.target, context.block.profile))
     return TuneNodesOutput()

@@ -99,7 +99,7 @@ def test_a_mapping_of_another_kind_replaces_its_parents(folder: Path) -> None:
     change(folder / PLUGIN, "{mechanism: host-network}", chain)
     vxlan = "{inter_node: {kind: vxlan, device: vx0, vni: 1}}"
     change(folder / CHILD, "title:", f"install: {vxlan}\ntitle:")
-    install = loaded(folder).plugin("derived").model_dump()["install"]
+    install = Catalog(folder).plugins.load("derived").model_dump()["install"]
     assert install["plugins"] == ({"type": "ptp"},)
     assert install["inter_node"] == {"kind": "vxlan", "device": "vx0", "vni": 1, "port": 4789}
 

@@ -17,8 +17,9 @@ import zstandard
 from steps.lib.catalog import Job
 from steps.lib.database import open_database
 from steps.lib.errors import InputError
-from steps.lib.executor import Event, Start, release, run_campaign
+from steps.lib.executor import Event, Start, run_campaign
 from steps.lib.models import Limits
+from steps.lib.settle import release
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
 from tests.jobs import LENIENT, RR, TCP, UDP, job, matrix
@@ -133,6 +134,26 @@ def test_a_profile_is_in_force_while_cells_run_and_gone_after_the_campaign(
     assert changed == [("2000",)]
 
 
+def test_what_a_killed_run_left_on_another_target_is_undone_first(
+    name: str, tmp_path: Path
+) -> None:
+    setting = Path("/proc/sys") / TUNED.replace(".", "/")
+    before = setting.read_text()
+    arguments = [str(tmp_path / "killed"), "other"]
+    child = start_child(*arguments)
+    deadline = time.monotonic() + 30
+    while setting.read_text() == before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    assert setting.read_text() != before, "killed too early to show anything"
+    events(job(("host-network",), target=name), tmp_path / "next")
+    assert setting.read_text() == before
+    assert leftovers("other") == []
+    rows = select(tmp_path / "killed", "select status, reason from blocks")
+    assert rows == [("failed", "interrupted before its end")]
+
+
 def test_a_noisy_slot_is_a_row_with_every_rejected_try(name: str, tmp_path: Path) -> None:
     limits = LENIENT.model_dump() | {"foreign_cpu_percent_max": 1e-9, "attempts_max": 2}
     of = matrix(TCP, limits=Limits.model_validate(limits).model_dump())
@@ -207,11 +228,19 @@ import sys
 from tests.jobs import TCP, RR, job, matrix
 from steps.lib.executor import run_campaign
 of = matrix(TCP, RR, paths=["same-node", "cross-node"])
-run_campaign(
-    job(("bridge-routes", "ptp-vxlan"), profiles=("dakic-2-kernel",), of=of, target="exec"),
-    sys.argv[1], lambda event: None,
-)
+plugins = ("bridge-routes", "ptp-vxlan")
+of = job(plugins, profiles=("dakic-2-kernel",), of=of, target=sys.argv[2])
+run_campaign(of, sys.argv[1], lambda event: None)
 """
+
+
+def start_child(store: str, target: str) -> subprocess.Popen[bytes]:
+    """A campaign in a process of its own, to be ended."""
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, store, target],
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        stderr=subprocess.DEVNULL,
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -223,22 +252,14 @@ def test_a_campaign_that_is_ended_anywhere_goes_on_and_nothing_is_lost_or_double
     store = tmp_path / "results"
     delays_s = (0.7, 2.5, 4.5, 7.0)
     for delay_s in delays_s:
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(store)],
-            env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-            stderr=subprocess.DEVNULL,
-        )
+        child = start_child(str(store), name)
         time.sleep(delay_s)
         child.send_signal(how)
         child.wait(timeout=30)
         if how == signal.SIGINT:
             assert leftovers(name) == [], "an interrupt puts everything back by itself"
             assert setting.read_text() == before
-    subprocess.run(
-        [sys.executable, "-c", CHILD, str(store)],
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-        check=True,
-    )
+    assert start_child(str(store), name).wait(timeout=120) == 0
     assert setting.read_text() == before
     keys = select(store, "select block, cell from measurements")
     assert len(keys) == len(set(keys)) == 8

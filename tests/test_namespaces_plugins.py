@@ -7,8 +7,9 @@ import pytest
 
 from steps.lib.catalog import Catalog
 from steps.lib.models import PATH_NAMES, PathName, Plugin
+from steps.lib.reading import Ends
 from steps.lib.targets.namespaces import NamespacesTarget
-from steps.lib.targets.protocol import Inventory
+from steps.lib.targets.protocol import Endpoint, Inventory, Node
 from tests.namespaces import ends_of, pings, pod, prepared, send
 
 pytestmark = pytest.mark.namespaces
@@ -40,6 +41,12 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
         yield Site(target, request.param, before)
 
 
+def placed(ends: Ends, reference: str) -> tuple[Endpoint | Node, str]:
+    place, device = ends.device(reference)
+    assert device, f"{reference} has no device"
+    return ends.places[place], device
+
+
 @pytest.mark.parametrize("path", PATH_NAMES)
 def test_traffic_moves_the_declared_devices_and_not_the_silent_ones(
     site: Site, path: PathName
@@ -49,8 +56,7 @@ def test_traffic_moves_the_declared_devices_and_not_the_silent_ones(
     proof = site.plugin.paths[path]
     with ends_of(site.target, path) as ends:
         places = {
-            reference: site.target.device(reference, ends.client, ends.server)
-            for reference in (*proof.carries, *proof.silent)
+            reference: placed(ends, reference) for reference in (*proof.carries, *proof.silent)
         }
 
         def moved() -> dict[str, tuple[int, int]]:

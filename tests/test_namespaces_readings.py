@@ -16,7 +16,7 @@ from steps.lib.models import Profile, Sysctl, TargetSpec
 from steps.lib.models.plugin import Needs
 from steps.lib.targets.cycles import PERF_TYPE_SOFTWARE, Cycles, Event
 from steps.lib.targets.namespaces import NamespacesTarget, cpu
-from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
+from steps.lib.targets.protocol import Endpoint, EndpointRequest
 from tests.namespaces import PORT, ends_of, pod, prepared, send
 
 pytestmark = pytest.mark.namespaces
@@ -252,15 +252,10 @@ def test_an_endpoint_of_another_target_is_refused(target: NamespacesTarget) -> N
 
 def test_devices_of_a_path_are_found_where_they_are(target: NamespacesTarget) -> None:
     with ends_of(target, "external-service") as ends:
-
-        def found(reference: str) -> tuple[Endpoint | Node, str]:
-            return target.device(reference, ends.client, ends.server)
-
-        assert found("server-node:@uplink") == (ends.server.node, "eth0")
-        assert found("server-node:@pair") == (ends.server.node, ends.server.pair)
-        assert found("client:lo") == (ends.client, "lo")
-        with pytest.raises(CnibenchError, match="endpoint client has no device on its node"):
-            found("client-node:@pair")
+        assert ends.device("server-node:@uplink") == ("server-node", "eth0")
+        assert ends.device("server-node:@pair") == ("server-node", ends.server.pair)
+        assert ends.device("client:lo") == ("client", "lo")
+        assert ends.device("client-node:@pair") == ("client-node", None)
 
 
 def test_without_a_tool_box_the_machines_own_programs_run() -> None:

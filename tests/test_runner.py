@@ -14,7 +14,7 @@ import pytest
 
 from steps.lib.catalog import Catalog, Job
 from steps.lib.database import open_database
-from steps.lib.executor import release
+from steps.lib.settle import release
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
 from tests.argo import Document, parameters, rendered, tasks, templates

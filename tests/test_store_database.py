@@ -1,7 +1,8 @@
 """The tables of a store in SQL: what is seen, what is not, and what is left out as damaged."""
 
 import logging
-import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from steps.lib.database import open_database, sql
 from steps.lib.errors import InputError
 from steps.lib.questions import ask, load_questions
 from steps.lib.store import Store, open_store, write_rows
+from steps.lib.store.directory import DirectoryStore
 from steps.lib.store.parquet import encode
 from steps.lib.tables import TABLES
 from tests.store_rows import full, measurement, parts, put_campaign, put_measurement
@@ -116,17 +118,33 @@ def test_objects_that_were_removed_or_replaced_are_not_seen_as_they_were(directo
     assert sql(open_database(directory), statement)[1] == [("two", 2.0)]
 
 
-def test_what_was_read_once_is_not_read_again(directory: Store) -> None:
-    for number in range(80):
+def test_what_was_read_once_is_not_read_again(
+    directory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_measurement(directory, measurement("one"))
+    open_database(directory)
+    read: list[str] = []
+    original = DirectoryStore.read
+
+    def reading(self: DirectoryStore, key: str) -> bytes:
+        read.append(key)
+        return original(self, key)
+
+    monkeypatch.setattr(DirectoryStore, "read", reading)
+    open_database(directory)
+    assert read == []
+    put_measurement(directory, measurement("two"))
+    assert values(directory, "select count(*) from measurements") == [2]
+    assert len(read) == 3
+    assert all("/two." in key for key in read)
+
+
+def test_several_readers_may_open_the_store_at_once(directory: Store) -> None:
+    for number in range(20):
         put_measurement(directory, measurement(f"cell-{number}"))
-    started = time.perf_counter()
-    open_database(directory)
-    first_s = time.perf_counter() - started
-    started = time.perf_counter()
-    open_database(directory)
-    assert time.perf_counter() - started < first_s / 2
-    put_measurement(directory, measurement("one-more"))
-    assert values(directory, "select count(*) from measurements") == [81]
+    with ThreadPoolExecutor(6) as pool:
+        counts = pool.map(lambda _: values(directory, "select count(*) from intervals"), range(6))
+    assert list(counts) == [[60]] * 6
 
 
 GARBAGE = {
@@ -202,8 +220,6 @@ def test_paths_with_unusual_characters(tmp_path: Path) -> None:
 
 
 def test_moments_are_utc_whatever_the_session_says(directory: Store) -> None:
-    from datetime import UTC, datetime
-
     moment = datetime(2026, 11, 24, 19, 0, tzinfo=UTC)
     put_campaign(directory, created_at=moment)
     database = open_database(directory)

@@ -1,5 +1,6 @@
 """A store in a directory: places that cannot hold one, full disks, killed writers."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -79,8 +80,6 @@ for round in range(60):
 
 
 def test_writers_that_are_killed_leave_no_part_of_an_object(tmp_path: Path) -> None:
-    import hashlib
-
     store = open_store(str(tmp_path / "results"))
     subprocess.run(
         [sys.executable, "-c", KILLED_WRITERS, store.address], check=True, cwd=ROOT, timeout=60

@@ -35,6 +35,7 @@ STATE = BlockState(
     plugin="test",
     profile="both",
     repeat=1,
+    store="results",
     install_id="test",
     boot_id="test",
     started_at=datetime.now(UTC),

@@ -30,7 +30,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Campaign:
-    """The campaign's row, its document unpacked, and when its blocks ran (None: not yet)."""
+    """The campaign's row, its document unpacked, and when it ran (None: not yet)."""
 
     name: str
     title: str
@@ -102,7 +102,15 @@ _CAMPAIGN = (
     "select title, target, environment_class, baseline_plugin, document "
     "from campaigns where campaign = ?"
 )
-_TIME = "select min(started_at), max(ended_at) from blocks where campaign = ?"
+_TIME = """
+    select min(moment), max(moment)
+    from (
+        select campaign, unnest([started_at, ended_at]) as moment from blocks
+        union all
+        select campaign, started_at from measurements
+    )
+    where campaign = ?
+"""
 
 
 def _label(entry: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from cnibench.report.answers import Answers, Row
 from cnibench.report.campaign import Campaign
-from cnibench.report.numbers import TIE, percent, short
+from cnibench.report.numbers import TIE, percent, short, span
 from cnibench.report.words import BLOCKS_MIN, is_control
 
 UNITS = {"throughput_gbits_per_s": "Gbit/s", "transactions_per_s": "per second"}
@@ -127,8 +127,8 @@ def _judged(leader: Row, rivals: Sequence[Row], lines: tuple[str, ...]) -> Verdi
 
 def _numbers(leader: Row, rivals: Sequence[Row]) -> Iterator[str]:
     yield (
-        f"{leader['plugin']}, {leader['profile']}: {short(leader['rate_median'])} "
-        f"{UNITS[leader['metric']]} ({short(leader['rate_min'])}–{short(leader['rate_max'])}), "
+        f"{leader['plugin']}, {leader['profile']}, {UNITS[leader['metric']]}: "
+        f"{span(leader['rate_median'], leader['rate_min'], leader['rate_max'])}, "
         f"n{TIE}{leader['blocks']}"
     )
     if rivals:
@@ -151,9 +151,9 @@ def _limits(rows: Sequence[Row], leader: Row) -> Iterator[str]:
 
 def _against_baseline(row: Row | None) -> str:
     if row is None or row["rate_ratio"] is None:
-        return f"no baseline: {row['reason']}" if row else "no baseline"
+        return str(row["reason"]) if row else "no baseline"
     against = f"{percent(row['rate_ratio'])} against the baseline"
     if row["pairs"] < 2:
         return f"{against}, {'1 pair' if row['pairs'] else 'no pairs'}"
-    span = f"{percent(row['rate_ratio_min'])} to {percent(row['rate_ratio_max'])}"
-    return f"{against} ({span}), {row['pairs']} pairs"
+    low, high = percent(row["rate_ratio_min"]), percent(row["rate_ratio_max"])
+    return f"{against} ({low} to {high}), {row['pairs']} pairs"

@@ -20,6 +20,13 @@ def short(value: float | None) -> str:
     return f"{rounded:,.{max(0, 2 - floor(log10(abs(rounded))))}f}"
 
 
+def span(middle: float | None, low: float | None, high: float | None) -> str:
+    """A median with its range; one run has none."""
+    if middle is None:
+        return ABSENT
+    return short(middle) if low == high else f"{short(middle)} ({short(low)}–{short(high)})"
+
+
 def percent(ratio: float | None) -> str:
     """A ratio as a signed change: 1.034 is +3.4 %."""
     if ratio is None:

@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from cnibench.report.answers import Answers, Row
 from cnibench.report.campaign import Campaign, Traffic
-from cnibench.report.numbers import ABSENT, TIE, short
+from cnibench.report.coverage import STATUSES
+from cnibench.report.numbers import ABSENT, TIE, span
 from cnibench.report.plots import Panel, draw
 from cnibench.report.tables import Numbers
 from cnibench.report.words import is_control
@@ -84,7 +85,7 @@ def groups(campaign: Campaign, answers: Answers, metrics: Sequence[Metric]) -> I
 
 def _reasons(outcomes: Sequence[Row]) -> Reasons:
     told: dict[str, dict[tuple[str, str], str]] = {}
-    for row in outcomes:
+    for row in sorted(outcomes, key=lambda r: STATUSES.index(r["status"])):
         here = told.setdefault(row["cell"], {})
         key = (row["plugin"], row["profile"])
         # Beside a plot there is room for one reason; `coverage` has them all.
@@ -130,4 +131,4 @@ def _number(panel: Panel, key: tuple[str, str]) -> str:
     if key not in panel.medians:
         return f"{ABSENT} {panel.absent[key]}"
     runs = panel.runs[key]
-    return f"{short(panel.medians[key])} ({short(min(runs))}–{short(max(runs))}), n{TIE}{len(runs)}"
+    return f"{span(panel.medians[key], min(runs), max(runs))}, n{TIE}{len(runs)}"

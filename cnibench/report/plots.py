@@ -62,6 +62,7 @@ def draw(panel: Panel) -> Markup:
     figure, axes = _canvas(panel)
     for number, profile in enumerate(panel.profiles):
         _profile(axes, panel, number, profile)
+    _names(axes, panel)
     _scale(axes, panel)
     return inline(figure, panel.name, f"{panel.title}, {panel.unit}", _in_words(panel))
 
@@ -140,26 +141,32 @@ def _marks(axes: Axes, profile: int, dots: Sequence[Point], bars: Sequence[Point
     )
 
 
-def _scale(axes: Axes, panel: Panel) -> None:
+def _names(axes: Axes, panel: Panel) -> None:
+    """Names of the plugins at the left, lines between them. An axis with ticks would be slower."""
     row = len(panel.profiles) * ROW_IN + GAP_IN
+    beside = blended_transform_factory(axes.transAxes, axes.transData)
+    for place, plugin in enumerate(panel.plugins):
+        y = -(place + 0.5) * row
+        axes.text(-0.03, y, _wrapped(plugin), ha="right", va="center", transform=beside)
+    between = [-place * row for place in range(1, len(panel.plugins))]
+    axes.hlines(between, 0, 1, color=GRID, linewidth=0.5, transform=beside)
+    axes.set_ylim(-len(panel.plugins) * row, 0)
+    axes.yaxis.set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _scale(axes: Axes, panel: Panel) -> None:
+    """The scale of the values, from zero."""
     largest = max((v for values in panel.runs.values() for v in values), default=0.0)
     largest = max(largest, panel.reference or 0.0)
     # Room for half a dot at zero.
     axes.set_xlim(-0.02 * largest, largest * 1.05 or 1.0)
-    axes.set_ylim(-len(panel.plugins) * row, 0)
-    axes.set_yticks(
-        [-(place + 0.5) * row for place in range(len(panel.plugins))],
-        [_wrapped(plugin) for plugin in panel.plugins],
-    )
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4) if panel.runs else NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.set_xlabel(panel.unit)
-    axes.tick_params(length=0)
-    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.tick_params(axis="x", length=0)
+    axes.xaxis.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    between = [-place * row for place in range(1, len(panel.plugins))]
-    axes.hlines(between, *axes.get_xlim(), color=GRID, linewidth=0.5)
-    axes.spines[["top", "right", "left"]].set_visible(False)
     if panel.reference:
         axes.axvline(panel.reference, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
 

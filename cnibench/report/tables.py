@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from cnibench.report.answers import Row
 from cnibench.report.campaign import Campaign
-from cnibench.report.numbers import ABSENT, TIE, percent, short
+from cnibench.report.numbers import ABSENT, TIE, percent, span
 from cnibench.report.plots import Panel, draw
 from cnibench.report.words import BLOCKS_MIN
 
@@ -87,7 +87,7 @@ def _cycles(rows: Sequence[Row], key: tuple[str, str]) -> str:
 
 
 def _cycles_of(row: Row) -> str:
-    text = _span(*(row[f"cycles_per_packet_{what}"] for what in ("median", "min", "max")))
+    text = span(*(row[f"cycles_per_packet_{what}"] for what in ("median", "min", "max")))
     sign = f"≈{TIE}" if row["cycles_source"] == "estimate" else ""
     return f"{sign}{text}, n{TIE}{row['blocks']}"
 
@@ -99,13 +99,7 @@ def cycles_sources(rows: Sequence[Row]) -> set[str]:
 
 def spans(row: Row, names: Sequence[str]) -> list[str]:
     """Median and range of several columns of one row."""
-    return [_span(row[f"{n}_median"], row[f"{n}_min"], row[f"{n}_max"]) for n in names]
-
-
-def _span(middle: float | None, low: float | None, high: float | None) -> str:
-    if middle is None:
-        return ABSENT
-    return f"{short(middle)} ({short(low)}–{short(high)})"
+    return [span(row[f"{n}_median"], row[f"{n}_min"], row[f"{n}_max"]) for n in names]
 
 
 def starts(campaign: Campaign, rows: Sequence[Row]) -> Markup:

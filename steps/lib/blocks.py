@@ -7,16 +7,6 @@ from steps.lib.state import BlockState
 from steps.lib.store import Store, write_rows
 from steps.lib.targets.protocol import Target
 
-SETTINGS = (
-    "net.ipv4.tcp_congestion_control",
-    "net.core.default_qdisc",
-    "net.core.rmem_max",
-    "net.core.wmem_max",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
-)
-"""Settings that are always kept, tuned or not, since they explain most differences."""
-
 _IDENTITY = ("campaign", "block", "plugin", "profile", "repeat", "install_id", "boot_id")
 _READ = ("plugin_version", "plugin_fingerprint", "environment_fingerprint", "idle_busy_cpus")
 _TIMES = ("install_s", "ready_s", "tune_s", "restore_s", "remove_s", "started_at")
@@ -41,8 +31,6 @@ def write_nodes(store: Store, state: BlockState, target: Target) -> None:
     rows: list[dict[str, Any]] = []
     for node in target.nodes():
         tuned = [e.model_dump(exclude={"node"}) for e in state.tuned if e.node == node.name]
-        in_force = {name: target.read_setting(node, name) for name in SETTINGS}
-        in_force |= {e["name"]: e["after"] for e in tuned}
         rows.append(
             vars(target.facts(node))
             | keys_of(state)
@@ -50,7 +38,7 @@ def write_nodes(store: Store, state: BlockState, target: Target) -> None:
                 "node": node.name,
                 "environment_class": target.environment_class,
                 "environment_fingerprint": state.environment_fingerprint,
-                "settings": {k: v for k, v in in_force.items() if v is not None},
+                "settings": dict(state.settings.get(node.name, {})),
                 "tuned": tuned,
             }
         )

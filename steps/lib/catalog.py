@@ -146,14 +146,6 @@ class Job(Model):
     profiles: tuple[Profile, ...]
     matrix: Matrix
 
-    def plugin(self, name: str) -> Plugin:
-        """The plugin of that name."""
-        return next(p for p in self.plugins if p.name == name)
-
-    def profile(self, name: str) -> Profile:
-        """The profile of that name."""
-        return next(p for p in self.profiles if p.name == name)
-
 
 def load_job(path: Path, catalog: Catalog | None = None) -> Job:
     """Load a campaign file and what it names.

@@ -1,6 +1,7 @@
 """What every stage needs, opened from a stage's input: the block, its target, its store."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from steps.lib.catalog import Job
 from steps.lib.errors import CnibenchError, OwnershipError
@@ -18,7 +19,12 @@ class Context:
     job: Job
     block: Block
     target: Target
-    store: Store
+    store_address: str
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, opened when it is needed: what puts nodes back must not depend on it."""
+        return open_store(self.store_address)
 
     def state(self) -> BlockState:
         """The state of this block on the target.
@@ -62,13 +68,17 @@ class Context:
             failure = Failure(stage=stage, message=message)
             self.update(failures=(*state.failures, failure))
 
+    def forget_failure(self, stage: str) -> None:
+        """A stage that was tried again succeeded: it is not why the block fails."""
+        state = self.target.load_state()
+        if state and self._is_mine(state) and any(f.stage == stage for f in state.failures):
+            self.update(failures=tuple(f for f in state.failures if f.stage != stage))
+
 
 def open_context(job: Job, block: str, store: str) -> Context:
-    """Open target and store of a block.
+    """Attach to the target of a block.
 
     Raises:
-        InputError: no such block, or the store cannot be used.
+        InputError: no such block.
     """
-    return Context(
-        job, make_plan(job).block(block), open_target(job.campaign.target), open_store(store)
-    )
+    return Context(job, make_plan(job).block(block), open_target(job.campaign.target), store)

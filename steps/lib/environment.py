@@ -6,16 +6,26 @@ from dataclasses import asdict
 
 from steps.lib.tables import METHOD_VERSION
 from steps.lib.targets.protocol import Target
+from steps.lib.tuning import kept_settings
 
-VOLATILE = ("boot_id",)
-"""Facts that change without changing what a number means; kept in the ``nodes`` table."""
+VOLATILE = ("boot_id", "memory_bytes")
+"""Facts that change from boot to boot without changing what a number means."""
 
 
 def environment_fingerprint(target: Target) -> str:
-    """sha256 of kernel, processors, memory, tools, underlay and method of all nodes."""
+    """sha256 of kernel, processors, tools, underlay, untuned settings and method of all nodes.
+
+    Taken before tuning, so that it is the same for all profiles, and another where somebody, or a
+    run that was killed, left other settings in force.
+    """
     nodes = [
         {k: v for k, v in asdict(target.facts(node)).items() if k not in VOLATILE}
         for node in target.nodes()
     ]
-    facts = {"class": target.environment_class, "method": METHOD_VERSION, "nodes": nodes}
+    facts = {
+        "class": target.environment_class,
+        "method": METHOD_VERSION,
+        "nodes": nodes,
+        "settings": kept_settings(target),
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -7,13 +7,13 @@ from typing import Any
 from steps.lib.catalog import Job
 from steps.lib.errors import CnibenchError, InputError, OwnershipError, TransientError
 from steps.lib.estimate import BLOCK_OVERHEAD_S, cell_time_s
-from steps.lib.manifest import plan_on, register
+from steps.lib.manifest import plan_on, register, require
 from steps.lib.missing import missing_cells
 from steps.lib.plan import Block
+from steps.lib.settle import release, settle_others
 from steps.lib.store import Store, open_store
 from steps.lib.targets import open_target
 from steps.lib.targets.protocol import Target
-from steps.lib.tuning import restore
 from steps.pipeline import BLOCK, Stage, stage_input
 
 TRANSIENT_TRIES = 3
@@ -41,11 +41,14 @@ class Start:
 Report = Callable[[Event | Start], None]
 
 
-def run_campaign(job: Job, store_address: str, report: Report) -> None:
+def run_campaign(job: Job, store_address: str, report: Report) -> list[str]:
     """Run all that is missing of a campaign, block by block; a failed block does not stop it.
 
     Blocks with nothing missing are not touched. At the end, and on any error or interrupt, the
     target is taken down.
+
+    Returns:
+        Ids of the blocks in which a stage failed.
 
     Raises:
         InputError: the campaign cannot run here; nothing was started.
@@ -53,16 +56,14 @@ def run_campaign(job: Job, store_address: str, report: Report) -> None:
     """
     store = open_store(store_address)
     target = open_target(job.campaign.target)
-    missing = target.missing_requirements()
-    if missing:
-        raise InputError("this machine cannot be the target:\n  " + "\n  ".join(missing))
+    require(target)
     with target.lock():
+        settle_others(target)
         register(job, target, store)
         try:
             to_do = _to_do(job, target, store)
             report(_start(to_do))
-            for block, _ in to_do:
-                run_block(block, store_address, report)
+            return [block.id for block, _ in to_do if not run_block(block, store_address, report)]
         finally:
             release(target)
 
@@ -78,24 +79,11 @@ def _start(to_do: list[tuple[Block, list[str]]]) -> Start:
     return Start(len(to_do), len(cells), seconds)
 
 
-def release(target: Target) -> None:
-    """Undo what a killed run left in force, and take the target down.
-
-    Raises:
-        InputError: a setting cannot be put back; the journal is kept.
-    """
-    state = target.load_state()
-    if state is not None:
-        target.prepare()
-        _, problems = restore(target, state)
-        if problems:
-            raise InputError("settings are not as before:\n  " + "\n  ".join(problems))
-        target.save_state(None)
-    target.discard()
-
-
-def run_block(block: Block, store_address: str, report: Report) -> None:
+def run_block(block: Block, store_address: str, report: Report) -> bool:
     """Run the stages of one block; what puts things back runs whatever happened before.
+
+    Returns:
+        Whether every stage ended well.
 
     Raises:
         InputError, OwnershipError: the next block would meet the same; the campaign ends.
@@ -103,14 +91,14 @@ def run_block(block: Block, store_address: str, report: Report) -> None:
     run = _BlockRun(block, report, {"job": block.job, "block": block.id, "store": store_address})
     first, *middle = [s for s in BLOCK if not s.always]
     if not run.tried(first):
-        return
+        return False
     try:
         for stage in middle:
             if not run.tried(stage):
                 break
     finally:
-        for stage in (s for s in BLOCK if s.always):
-            run.tried(stage)
+        run.put_back()
+    return not run.failed
 
 
 @dataclass
@@ -120,6 +108,18 @@ class _BlockRun:
     block: Block
     report: Report
     known: dict[str, Any] = field(default_factory=dict)
+    failed: bool = False
+
+    def put_back(self) -> None:
+        """Try every stage that always runs; the first grave error is raised after the last."""
+        errors: list[CnibenchError] = []
+        for stage in (s for s in BLOCK if s.always):
+            try:
+                self.tried(stage)
+            except CnibenchError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def tried(self, stage: Stage) -> bool:
         """Run a stage, all of its items; whether the block may go on."""
@@ -129,9 +129,11 @@ class _BlockRun:
             try:
                 output = _with_retries(stage, self.known | item)
             except (InputError, OwnershipError):
+                self.failed = True
                 self.report(Event(self.block, stage.name, cell, "failed"))
                 raise
             except CnibenchError as error:
+                self.failed = True
                 self.report(Event(self.block, stage.name, cell, f"failed: {error}"))
                 if stage.for_each is None:
                     return False

@@ -20,7 +20,8 @@ DURATION_TOLERANCE = 0.02
 DURATION_SLACK_S = 0.1
 """A tool's timer is late by tens of milliseconds however long it runs; rates are over true time."""
 
-WINDOW_TOLERANCE = 0.25
+WINDOW_TOLERANCE = 0.05
+WINDOW_SLACK_S = 0.1
 SILENT_SHARE = 0.02
 SILENT_BYTES = 64 * 1024
 """A silent device may still carry ARP, probes and control connections."""
@@ -143,7 +144,8 @@ def _cpu_window(e: Evidence) -> tuple[Verdict, str]:
         return "fail", "the tool did not report both ends of its window"
     found, wanted = _window(e).wall_s, sum(i.duration_s for i in _record(e).intervals)
     text = f"counters span {found:.3f} s, the tool's intervals {wanted:.3f} s"
-    return _verdict(abs(found - wanted) <= WINDOW_TOLERANCE * wanted), text
+    allowed = max(WINDOW_TOLERANCE * wanted, WINDOW_SLACK_S)
+    return _verdict(abs(found - wanted) <= allowed), text
 
 
 def _path(e: Evidence) -> tuple[Verdict, str]:
@@ -163,21 +165,20 @@ def _path(e: Evidence) -> tuple[Verdict, str]:
 
 
 def _moved(e: Evidence, reference: str) -> int | None:
-    place, device = reference.split(":", 1)
-    endpoint = e.ends.client if place.startswith("client") else e.ends.server
-    names = {"@uplink": endpoint.node.uplink, "@pair": endpoint.pair or "(no pair)"}
-    return _window(e).device_bytes(place, names.get(device, device))
+    place, device = e.ends.device(reference)
+    return None if device is None else _window(e).device_bytes(place, device)
 
 
 def _payload_bytes(e: Evidence) -> float:
-    """Payload that must have crossed every device of the path while the counters ran.
+    """Bytes that must have crossed every device of the path while the counters ran.
 
-    A tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
+    Of transactions the headers are most of it: each is at least one segment in each direction. A
+    tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
     """
     metrics, wall_s = _record(e).metrics, _window(e).wall_s
     if isinstance(e.cell.traffic, Stream):
         return 0.9 * float(metrics["throughput_bits_per_s"] or 0) / 8 * wall_s
-    size = e.cell.traffic.request_bytes + e.cell.traffic.response_bytes
+    size = TCP_IP_HEADERS_BYTES + max(e.cell.traffic.request_bytes, e.cell.traffic.response_bytes)
     return 0.9 * float(metrics["transactions_per_s"] or 0) * size * wall_s
 
 

@@ -11,6 +11,17 @@ from steps.lib.tables import METHOD_VERSION
 from steps.lib.targets.protocol import Target
 
 
+def require(target: Target) -> None:
+    """Refuse a machine that cannot be the target, with what to do about it.
+
+    Raises:
+        InputError: rights, programs or kernel features are missing.
+    """
+    missing = target.missing_requirements()
+    if missing:
+        raise InputError("this machine cannot be the target:\n  " + "\n  ".join(missing))
+
+
 def plan_on(job: Job, target: Target) -> Plan:
     """The plan, with what the target cannot do marked."""
     return make_plan(job, {p.name: why for p in job.plugins if (why := target.unsupported(p))})

@@ -86,7 +86,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     target, traffic = context.target, planned.cell.traffic
     tool = tool_for(traffic)
     path = PATHS[planned.cell.path]
-    _wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
+    wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
     fingerprint = _fingerprint(target)
     with endpoints(target, path, tool) as ends:
         places = (ends.client,) if ends.client is ends.server else (ends.client, ends.server)
@@ -227,7 +227,7 @@ def _ended_after(process: Process, limit_s: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _wait_until_quiet(target: Target, busy_percent_max: float) -> None:
+def wait_until_quiet(target: Target, busy_percent_max: float) -> None:
     """Let the last run's work drain; what is still busy then is for the noise gates to judge."""
     deadline = time.monotonic() + QUIET_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -284,9 +284,8 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
     window, record = evidence.window, evidence.record
     if columns["status"] == "ok" and window and record:
         facts = context.target.facts(context.target.nodes()[0])
-        idle = state.idle_busy_cpus or 0.0
         columns |= record_columns(record)
-        columns |= cost_columns(window, evidence.cell.traffic, facts, idle)
+        columns |= cost_columns(window, evidence.cell.traffic, facts, state.idle_busy_cpus)
     elif record:
         columns |= {"tool": record.tool, "tool_version": record.version}
     return columns

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from steps.lib.models import DeviceRef
 from steps.lib.targets.protocol import Counters, CpuTimes, Endpoint, Node, Target
 
 
@@ -19,6 +20,16 @@ class Ends:
     def shared(self) -> bool:
         """Whether both ends live in one network namespace, so that its loopback carries all."""
         return self.address.startswith("127.") or self.client.address == self.server.address
+
+    def device(self, reference: DeviceRef) -> tuple[str, str | None]:
+        """Resolve ``client-node:@uplink`` and the like to a place and the name of a device.
+
+        The name is None where the endpoint has no such device, as a host has no ``@pair``.
+        """
+        place, _, device = reference.partition(":")
+        endpoint = self.client if place.startswith("client") else self.server
+        names = {"@uplink": endpoint.node.uplink, "@pair": endpoint.pair}
+        return place, names.get(device, device)
 
     @property
     def places(self) -> dict[str, Endpoint | Node]:

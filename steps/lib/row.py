@@ -27,7 +27,7 @@ def record_columns(record: ToolRecord) -> dict[str, Any]:
 
 
 def cost_columns(
-    window: Window, traffic: Traffic, facts: NodeFacts, idle_busy_cpus: float
+    window: Window, traffic: Traffic, facts: NodeFacts, idle_busy_cpus: float | None
 ) -> dict[str, Any]:
     """What the window cost, all nodes together.
 
@@ -36,7 +36,7 @@ def cost_columns(
     """
     used = window.cpu_s
     counted = window.cycles
-    cycles = window.busy_s * facts.cpu_nominal_hz if counted is None else float(counted)
+    cycles = float(counted) if counted is not None else _estimated_cycles(window, facts)
     packets, source = packets_of(window, traffic)
     return {
         "started_at": window.first.at,
@@ -47,16 +47,20 @@ def cost_columns(
         "cpu_client_s": window.group_s("client"),
         "cpu_server_s": window.group_s("server"),
         "cpu_foreign_s": used["foreign"],
-        "cpu_idle_baseline_s": idle_busy_cpus * window.wall_s,
+        "cpu_idle_baseline_s": (None if idle_busy_cpus is None else idle_busy_cpus * window.wall_s),
         "cycles": cycles,
         "cycles_source": "estimate" if counted is None else "perf",
         "packets": packets,
         "packets_source": source,
-        "cycles_per_packet": cycles / packets if packets else None,
+        "cycles_per_packet": cycles / packets if packets and cycles is not None else None,
         "tcp_segments_sent": _both_ends(window, "Tcp.OutSegs"),
         "udp_datagrams_received": window.stack(_receiver(traffic), "Udp.InDatagrams"),
         "udp_receive_buffer_errors": window.stack(_receiver(traffic), "Udp.RcvbufErrors"),
     }
+
+
+def _estimated_cycles(window: Window, facts: NodeFacts) -> float | None:
+    return None if facts.cpu_nominal_hz is None else window.busy_s * facts.cpu_nominal_hz
 
 
 def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:

@@ -73,7 +73,9 @@ def stage(
             # Hera's runner passes it by the name it has in the function.
             (stage_input,) = (*positional, *named.values())
             try:
-                return function(stage_input)
+                output = function(stage_input)
+                _note(function.__name__, stage_input, None)
+                return output
             except BaseException as error:
                 _note(function.__name__, stage_input, error)
                 if "ARGO_NODE_ID" not in os.environ or not isinstance(error, CnibenchError):
@@ -93,11 +95,19 @@ def stage(
     return decorate
 
 
-def _note(name: str, stage_input: Input, error: BaseException) -> None:
-    """Note any error, an interrupt too: the block must not pass for complete."""
+def _note(name: str, stage_input: Input, error: BaseException | None) -> None:
+    """Note any error, an interrupt too: the block must not pass for complete.
+
+    None forgets an earlier error of the same stage, which a further try has cured.
+    """
     if not isinstance(stage_input, BlockInput):
         return
+    stage_name = " ".join(filter(None, (name, getattr(stage_input, "cell", None))))
     try:
-        stage_input.open().note_failure(name, error)
+        context = stage_input.open()
+        if error is None:
+            context.forget_failure(stage_name)
+        else:
+            context.note_failure(stage_name, error)
     except CnibenchError as second:
         LOG.error("stage=%s its failure could not be noted on the target: %s", name, second)

@@ -34,6 +34,7 @@ class BlockState(Model):
     plugin: str
     profile: str
     repeat: int
+    store: str
     install_id: str
     boot_id: str
     started_at: datetime
@@ -43,6 +44,7 @@ class BlockState(Model):
     inventory_before: Mapping[str, Mapping[str, tuple[str, ...]]]
     journal: tuple[JournalEntry, ...] = ()
     tuned: tuple[JournalEntry, ...] = ()
+    settings: Mapping[str, Mapping[str, str]] = {}
     install_s: float | None = None
     ready_s: float | None = None
     tune_s: float | None = None

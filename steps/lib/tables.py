@@ -173,7 +173,12 @@ MEASUREMENTS = (
     _text("command", "Full command line of the client"),
     _text("client_address", "Address the client sent from, as the tool says"),
     _text("server_address", "Address the client dialled, as the tool says"),
-    Column("started_at", UTC, "UTC", "Start of the measured window"),
+    Column(
+        "started_at",
+        UTC,
+        "UTC",
+        "Start of the window; of a run that does not count, its start",
+    ),
     _number("duration_s", "s", "Measured window, as the tool says"),
     # ---------- what the network did
     _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver"),

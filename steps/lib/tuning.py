@@ -13,6 +13,26 @@ from steps.lib.models import Profile, Sysctl
 from steps.lib.state import BlockState, JournalEntry
 from steps.lib.targets.protocol import Endpoint, Node, Target
 
+KEPT = (
+    "net.ipv4.tcp_congestion_control",
+    "net.core.default_qdisc",
+    "net.core.rmem_max",
+    "net.core.wmem_max",
+    "net.core.netdev_max_backlog",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+)
+"""Settings that are always recorded, tuned or not, since they explain most differences."""
+
+
+def kept_settings(target: Target, profile: Profile | None = None) -> dict[str, dict[str, str]]:
+    """``KEPT``, and the profile's settings, as they are in force on each node."""
+    names = (*KEPT, *(e.name for e in profile.entries)) if profile else KEPT
+    return {
+        node.name: {n: v for n in names if (v := target.read_setting(node, n)) is not None}
+        for node in target.nodes()
+    }
+
 
 def apply_profile(target: Target, state: BlockState, profile: Profile) -> BlockState:
     """Set every entry of ``profile`` on every node and prove that it took.

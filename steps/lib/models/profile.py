@@ -12,7 +12,7 @@ class Sysctl(Model):
 
     ``scope: node`` settings belong to the whole kernel, ``scope: netns`` settings to each network
     namespace (there: the node's own). Whether pods see a netns setting is the kernel's business:
-    a new namespace copies only a few of them, see ``targets/inherited`` in the code.
+    a new namespace copies only a few of them.
     """
 
     kind: Literal["sysctl"] = "sysctl"

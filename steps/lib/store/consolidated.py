@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 from steps.lib.errors import InputError
 from steps.lib.store import keys
 from steps.lib.store.base import Store, StoredObject
+from steps.lib.store.directory import remove_if_older
 from steps.lib.store.parquet import DamagedError, decode
 from steps.lib.tables import schema
 
@@ -156,8 +156,7 @@ class _Copy:
 
     def _rows_before(self) -> pa.Table:
         """Rows of the newest copy that are still in the store."""
-        copies = sorted(self._folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime)
-        for path in reversed(copies):
+        for path in sorted(self._folder.glob("[!.]*.parquet"), key=_written_at, reverse=True):
             try:
                 rows = pq.read_table(path, partitioning=None)
             except (pa.ArrowException, OSError):
@@ -169,9 +168,16 @@ class _Copy:
 
     def _forget_superseded(self) -> None:
         for path in self._folder.iterdir():
-            superseded = path.stem.split(".")[0] != self._path.stem
-            if superseded and time.time() - path.stat().st_mtime > KEEP_SUPERSEDED_S:
-                path.unlink(missing_ok=True)
+            if not path.name.startswith(self._path.stem):
+                remove_if_older(path, KEEP_SUPERSEDED_S)
+
+
+def _written_at(path: Path) -> float:
+    """Zero for a file that another process has just removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

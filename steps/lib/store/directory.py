@@ -6,7 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,13 @@ _ADVICE = {
     errno.ENOTDIR: "part of the path is a file; choose another --store",
     errno.EEXIST: "part of the path is a file; choose another --store",
 }
+
+
+def remove_if_older(path: Path, age_s: float) -> None:
+    """Remove a file that was left behind; another process may be faster."""
+    with suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime > age_s:
+            path.unlink()
 
 
 def user_cache(address: str) -> Path:
@@ -123,8 +130,7 @@ class DirectoryStore:
 
     def _sweep(self) -> None:
         for leftover in (self.root / ".incoming").glob("*"):
-            if time.time() - leftover.stat().st_mtime > LEFTOVER_AGE_S:
-                leftover.unlink(missing_ok=True)
+            remove_if_older(leftover, LEFTOVER_AGE_S)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

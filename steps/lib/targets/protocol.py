@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
-from steps.lib.models import DeviceRef, EndpointKind, Plugin, Profile, TargetKind
+from steps.lib.models import EndpointKind, Plugin, Profile, TargetKind
 from steps.lib.state import BlockState
 
 
@@ -24,13 +24,16 @@ class Node:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What a node is; feeds the ``nodes`` table and the environment fingerprint."""
+    """What a node is; feeds the ``nodes`` table and the environment fingerprint.
+
+    ``cpu_nominal_hz`` is None where the machine does not tell: then no cycles are estimated.
+    """
 
     kernel: str
     cpu_model: str
     cpus: int
     memory_bytes: int
-    cpu_nominal_hz: float
+    cpu_nominal_hz: float | None
     boot_id: str
     underlay_mtu_bytes: int
     toolbox_digest: str
@@ -158,6 +161,9 @@ class Target(Protocol):
     def discard(self) -> None:
         """Take down all that ``prepare`` and its successors made. Idempotent."""
 
+    def siblings(self) -> "Sequence[Target]":
+        """Other targets that share this one's kernel and still hold a block's state."""
+
     # ---------- nodes
     def nodes(self) -> Sequence[Node]:
         """The nodes, at least two, in a fixed order."""
@@ -209,11 +215,6 @@ class Target(Protocol):
 
     def counters(self, where: Endpoint | Node) -> Counters:
         """Counters of an endpoint or a node now."""
-
-    def device(
-        self, reference: DeviceRef, client: Endpoint, server: Endpoint
-    ) -> tuple[Endpoint | Node, str]:
-        """Resolve ``client-node:@uplink`` and the like to a place and a device name."""
 
     # ---------- memory of the block, kept on the target
     def load_state(self) -> BlockState | None:

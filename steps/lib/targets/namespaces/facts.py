@@ -26,7 +26,7 @@ def read(underlay_mtu: int, toolbox_digest: str) -> NodeFacts:
     )
 
 
-def _nominal_hz(processor: dict[str, str]) -> float:
+def _nominal_hz(processor: dict[str, str]) -> float | None:
     """Frequency that the processor is sold as: the present one changes from moment to moment.
 
     Where only the present one is known (virtual machines, where it is a constant) it is rounded to
@@ -37,7 +37,8 @@ def _nominal_hz(processor: dict[str, str]) -> float:
     sold_as = re.search(r"@ ([\d.]+)GHz", processor.get("model name", ""))
     if sold_as:
         return float(sold_as[1]) * 1e9
-    return round(float(processor.get("cpu MHz", 0)), -2) * 1e6
+    present_mhz = processor.get("cpu MHz")
+    return None if present_mhz is None else round(float(present_mhz), -2) * 1e6
 
 
 def _fields(text: str) -> dict[str, str]:

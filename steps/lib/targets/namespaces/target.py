@@ -13,7 +13,7 @@ from pathlib import Path
 
 from steps.lib import tools
 from steps.lib.errors import CnibenchError
-from steps.lib.models import DeviceRef, Plugin, Profile, TargetKind, TargetSpec
+from steps.lib.models import Plugin, Profile, TargetKind, TargetSpec
 from steps.lib.state import BlockState
 from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces import (
@@ -33,7 +33,7 @@ from steps.lib.targets.namespaces.cni import Runtime
 from steps.lib.targets.namespaces.endpoints import Endpoints, PlacedEndpoint
 from steps.lib.targets.namespaces.files import delete_durably, write_durably
 from steps.lib.targets.namespaces.installer import Installer
-from steps.lib.targets.namespaces.layout import Layout
+from steps.lib.targets.namespaces.layout import RUN, Layout
 from steps.lib.targets.protocol import (
     Counters,
     CpuTimes,
@@ -43,6 +43,7 @@ from steps.lib.targets.protocol import (
     Inventory,
     Node,
     NodeFacts,
+    Target,
 )
 
 
@@ -101,6 +102,14 @@ class NamespacesTarget:
         topology.tear_down(self._layout, self._groups)
         if self._layout.directory.exists() and not self._layout.state_file.exists():
             shutil.rmtree(self._layout.directory)
+
+    def siblings(self) -> Sequence[Target]:
+        """Targets of other names on this machine that a block still holds."""
+        names = [p.parent.name for p in RUN.glob("*/state.json") if p.parent.name != self.name]
+        return [
+            NamespacesTarget(TargetSpec(kind=self.kind, name=name), self._toolbox)
+            for name in sorted(names)
+        ]
 
     # ---------- nodes
     def nodes(self) -> Sequence[Node]:
@@ -185,18 +194,6 @@ class NamespacesTarget:
     def counters(self, where: Endpoint | Node) -> Counters:
         """Counters of an endpoint's or node's namespace now."""
         return counters.read(self._namespace(where))
-
-    def device(
-        self, reference: DeviceRef, client: Endpoint, server: Endpoint
-    ) -> tuple[Endpoint | Node, str]:
-        """Resolve ``client-node:@uplink`` and the like to a place and a device name."""
-        whose, _, device = reference.partition(":")
-        endpoint = client if whose.startswith("client") else server
-        names = {"@uplink": endpoint.node.uplink, "@pair": endpoint.pair}
-        name = names.get(device, device)
-        if name is None:
-            raise CnibenchError(f"{reference}: endpoint {endpoint.name} has no device on its node")
-        return (endpoint.node if whose.endswith("-node") else endpoint), name
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:
