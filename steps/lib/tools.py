@@ -17,8 +17,13 @@ REPOSITORY = Path(__file__).parents[2]
 TOOLBOX_MANIFEST = "cnibench-toolbox.json"
 """In the tool box's root; lists its packages with their versions, written when it is built."""
 
-HOST_PROGRAMS = ("iperf3", "netperf", "netserver", "ping")
-"""What takes the tool box's place with ``--tools host``."""
+HOST_PROGRAMS = {
+    "iperf3": "iperf3",
+    "netperf": "netperf",
+    "netserver": "netperf",
+    "ping": "iputils-ping",
+}
+"""What takes the tool box's place with ``--tools host``, with the Debian package of each."""
 
 
 def tools_directory() -> Path:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import subprocess
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from steps.lib.errors import InputError
 from steps.lib.models import Plugin
 from steps.lib.targets.namespaces import cgroups, netns
 from steps.lib.targets.namespaces.links import KernelRefusalError, netlink
+from steps.lib.traffic import TOOLS
 
 PROGRAMS = {"nsenter": "util-linux", "setpriv": "util-linux", "nft": "nftables"}
 """Programs of the machine, with their Debian packages. nft is called by a plugin and by us."""
@@ -77,17 +79,28 @@ def _cgroups() -> list[str]:
 
 
 def _tools(toolbox: Path | None) -> list[str]:
-    problems = []
-    if toolbox is None:
-        absent = [p for p in tools.HOST_PROGRAMS if shutil.which(p) is None]
-        problems += [f"{p} is absent, and no tool box is used" for p in absent]
-    else:
-        try:
-            tools.toolbox_digest(toolbox)
-        except InputError as error:
-            problems.append(str(error))
+    problems = _host_tools() if toolbox is None else []
     try:
+        tools.toolbox_digest(toolbox)
         tools.cni_plugins()
     except InputError as error:
         problems.append(str(error))
+    return problems
+
+
+def _host_tools() -> list[str]:
+    """The machine's own programs, which must have the versions whose output is understood."""
+    packages = tools.HOST_PROGRAMS.items()
+    problems = [f"{p} is absent: apt-get install {d}" for p, d in packages if not shutil.which(p)]
+    for tool in (t for t in TOOLS if shutil.which(t.name)):
+        command = tool.version_command or (tool.name, "--version")
+        said = subprocess.run(
+            command, capture_output=True, text=True, timeout=5, check=False
+        ).stdout
+        if tool.version not in said.split():
+            found = " ".join(said.split()[:4]) or "nothing"
+            problems.append(
+                f"{tool.name} says {found!r}, needed is {tool.version}: install that version, or "
+                "use the tool box (`--tools box`)"
+            )
     return problems
