@@ -118,6 +118,25 @@ def test_tools_that_were_not_set_up_are_an_error_that_says_how(
     assert "make setup" in result.stderr
 
 
+def test_the_machines_own_tools_are_refused_with_their_package_or_the_version_that_fits(
+    campaign: Path, tmp_path: Path
+) -> None:
+    """A script stands for an older iperf3, which this machine does not have."""
+    old = tmp_path / "iperf3"
+    old.write_text("#!/bin/sh\necho iperf 3.12\n")
+    old.chmod(0o755)
+    path = f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"
+    result = cnibench("plan", str(campaign), "--tools", "host", PATH=path)
+    assert result.returncode == 2
+    assert "iperf3 says 'iperf 3.12', needed is 3.18" in result.stderr
+
+
+def test_brackets_in_an_error_are_shown_as_they_are(tmp_path: Path) -> None:
+    result = cnibench("sql", "select '[/x]' from nowhere", "--store", str(tmp_path))
+    assert result.returncode == 2
+    assert "select '[/x]' from nowhere" in result.stderr
+
+
 def test_a_plan_shows_cells_time_traffic_and_the_detectable_difference(
     campaign: Path, tmp_path: Path
 ) -> None:

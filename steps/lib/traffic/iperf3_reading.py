@@ -25,6 +25,9 @@ AGREEMENT = 0.01
 """Largest relative difference between two counts of the same bytes. iperf3's threads go on for
 some blocks after a report: up to 0.01 % was seen between them."""
 
+LATE_END_S = 0.1
+"""On a busy machine a test ends some 10 ms after its last interval, and its sums hold those too."""
+
 INTEGER_DIGITS = 20
 """The largest number that iperf3 counts to, 2^64 - 1, has so many."""
 
@@ -121,7 +124,9 @@ def _check_complete(document: Document) -> None:
     _check_rate("sum_received", document.end.sum_received)
     _require(document.end.sum_received.bytes > 0, "the receiver got nothing")
     own = document.end.sum_received if document.reverse else document.end.sum_sent
-    _agree("bytes", "the client's intervals", sum(i.bytes for i in document.measured), own.bytes)
+    measured = sum(i.bytes for i in document.measured)
+    late = own.bits_per_second / 8 * LATE_END_S
+    _agree("bytes", "the client's intervals", measured, own.bytes, slack=late)
     _check_server(document)
 
 
@@ -168,9 +173,9 @@ def _check_rate(name: str, total: Sum) -> None:
     _agree(f"{name} bit/s", "its bytes", total.bytes * 8 / total.seconds, total.bits_per_second)
 
 
-def _agree(what: str, second: str, found: float, said: float) -> None:
+def _agree(what: str, second: str, found: float, said: float, slack: float = 0.0) -> None:
     _require(
-        abs(found - said) <= AGREEMENT * max(found, said),
+        abs(found - said) <= AGREEMENT * max(found, said) + slack,
         f"{what}: {second} make {found:.0f}, the client's sum says {said:.0f}",
     )
 
