@@ -2,24 +2,11 @@
 -- apart.
 with
 
-asked as (
-    select
-        campaign,
-        path,
-        traffic,
-        cell,
-        plugin,
-        profile,
-        count(*) as blocks_planned,
-        any_value(unsupported_reason) as unsupported_reason,
-    from planned
+candidates_asked as (
+    select *
+    from asked
     where
-        role = 'cell'
-        and (
-            getvariable('campaign') is null
-            or campaign = getvariable('campaign')
-        )
-    group by all
+        getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
 measured as (
@@ -48,15 +35,15 @@ measured as (
 
 final as (
     select
-        asked.campaign,
-        asked.path,
-        asked.traffic,
-        asked.cell,
+        candidates_asked.campaign,
+        candidates_asked.path,
+        candidates_asked.traffic,
+        candidates_asked.cell,
         measured.cycles_source,
         measured.packets_source,
-        asked.plugin,
-        asked.profile,
-        asked.blocks_planned,
+        candidates_asked.plugin,
+        candidates_asked.profile,
+        candidates_asked.blocks_planned,
         coalesce(measured.blocks, 0) as blocks,
         measured.cycles_per_packet_median,
         measured.cycles_per_packet_min,
@@ -67,7 +54,7 @@ final as (
                 if(
                     measured.blocks is null,
                     coalesce(
-                        asked.unsupported_reason,
+                        candidates_asked.unsupported_reason,
                         'no comparable run that counted packets, see coverage'
                     ),
                     null
@@ -85,7 +72,7 @@ final as (
             ),
             ''
         ) as note,
-    from asked
+    from candidates_asked
     left join measured using (campaign, cell, plugin, profile)
 )
 

@@ -1,24 +1,11 @@
 -- Which plugin, with which profile, moves the most over each path?
 with
 
-asked as (
-    select
-        campaign,
-        path,
-        traffic,
-        cell,
-        plugin,
-        profile,
-        count(*) as blocks_planned,
-        any_value(unsupported_reason) as unsupported_reason,
-    from planned
+candidates_asked as (
+    select *
+    from asked
     where
-        role = 'cell'
-        and (
-            getvariable('campaign') is null
-            or campaign = getvariable('campaign')
-        )
-    group by all
+        getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
 measured as (
@@ -42,12 +29,12 @@ measured as (
 
 candidates as (
     select
-        asked.*,
+        candidates_asked.*,
         measured.* exclude (campaign, cell, plugin, profile, blocks),
         coalesce(measured.blocks, 0) as blocks,
-        asked.plugin
+        candidates_asked.plugin
             is not distinct from campaigns.baseline_plugin as is_baseline,
-    from asked
+    from candidates_asked
     left join measured using (campaign, cell, plugin, profile)
     left join campaigns using (campaign)
 ),

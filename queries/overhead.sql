@@ -1,23 +1,11 @@
 -- What does each plugin cost against the host network, in speed and in CPU?
 with
 
-asked as (
-    select
-        campaign,
-        path,
-        traffic,
-        cell,
-        plugin,
-        profile,
-        any_value(unsupported_reason) as unsupported_reason,
-    from planned
+candidates_asked as (
+    select *
+    from asked
     where
-        role = 'cell'
-        and (
-            getvariable('campaign') is null
-            or campaign = getvariable('campaign')
-        )
-    group by all
+        getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
 runs as (
@@ -45,14 +33,14 @@ measured as (
 
 candidates as (
     select
-        asked.*,
+        candidates_asked.*,
         campaigns.baseline_plugin,
         measured.* exclude (campaign, cell, plugin, profile, blocks),
         coalesce(measured.blocks, 0) as blocks,
         coalesce(
-            asked.unsupported_reason, 'no comparable run, see coverage'
+            candidates_asked.unsupported_reason, 'no comparable run, see coverage'
         ) as absent_because,
-    from asked
+    from candidates_asked
     left join campaigns using (campaign)
     left join measured using (campaign, cell, plugin, profile)
 ),
