@@ -109,7 +109,7 @@ def test_adding_a_question(tmp_path: Path) -> None:
     for test in question.unit_tests:
         database = duckdb.connect()
         for table in TABLES:
-            rows = schema(table).empty_table()  # noqa: F841 (DuckDB finds it by its name)
+            rows = schema(table).empty_table()  # noqa: F841 (DuckDB finds it)
             database.execute(f"create table {table} as select * from rows")
         for table, given in test.given.items():
             for row in given:
