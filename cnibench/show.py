@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
@@ -19,7 +20,10 @@ from steps.lib.questions import Answer, Question
 from steps.lib.statistics import TYPICAL_CV_PERCENT, detectable_percent
 from steps.lib.store import Store, measured_cells
 
-out = Console()
+LOG_WIDTH = 140
+"""Columns of a line where there is no terminal to fit."""
+
+out = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=LOG_WIDTH)
 
 
 class Format(StrEnum):
@@ -41,7 +45,8 @@ def rows(columns: Sequence[str], values: Iterable[Sequence[Any]], form: Format) 
         json.dump(records, sys.stdout, indent=1, default=str)
         sys.stdout.write("\n")
     else:
-        table = Table(*columns, header_style="bold", row_styles=["", "dim"])
+        headers = [name.replace("_", " ") for name in columns]
+        table = Table(*headers, header_style="bold", row_styles=["", "dim"])
         for row in values:
             table.add_row(*(cell(value) for value in row))
         out.print(table)

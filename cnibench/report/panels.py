@@ -96,7 +96,7 @@ def _reasons(outcomes: Sequence[Row]) -> Reasons:
 def _reason(row: Row) -> str:
     """Why runs of one status give no dot, in as many words as fit beside a plot."""
     if row["status"] == "ok":
-        return "not comparable"
+        return "left out"
     return "unsupported" if row["status"] == "unsupported" else f"{row['blocks']} {row['status']}"
 
 
