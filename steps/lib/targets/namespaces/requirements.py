@@ -80,11 +80,11 @@ def _cgroups() -> list[str]:
 
 def _tools(toolbox: Path | None) -> list[str]:
     problems = _host_tools() if toolbox is None else []
-    try:
-        tools.toolbox_digest(toolbox)
-        tools.cni_plugins()
-    except InputError as error:
-        problems.append(str(error))
+    for check in (lambda: tools.toolbox_digest(toolbox), tools.cni_plugins):
+        try:
+            check()
+        except InputError as error:
+            problems.append(str(error))
     return problems
 
 
