@@ -56,13 +56,13 @@ class Block:
         """All cells in running order: reference, shuffled cells, reference."""
         cells = list(self.job.matrix.cells)
         random.Random(f"{self.job.campaign.seed}/{self.id}").shuffle(cells)
-        planned = [(c.id, "cell", c) for c in cells]
+        planned: list[tuple[str, Role, Cell]] = [(c.id, "cell", c) for c in cells]
         if self.job.matrix.reference:
             reference = Cell(path="host-to-host", traffic=self.job.matrix.reference)
             planned.insert(0, ("reference.start", "reference", reference))
             planned.append(("reference.end", "reference", reference))
         return tuple(
-            PlannedCell(id, role, cell, order, self._unsupported(cell))  # type: ignore[arg-type]
+            PlannedCell(id, role, cell, order, self._unsupported(cell))
             for order, (id, role, cell) in enumerate(planned)
         )
 
