@@ -1,0 +1,123 @@
+"""``python -m lab``: a throw-away Kubernetes cluster on this machine."""
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from lab import control_plane, node, service_proxy, status
+from lab.down import down, down_cluster
+from lab.groups import Groups
+from lab.layout import DEFAULT_PORT, Cluster, Lab, cluster_of, select
+from lab.lock import exclusively
+from lab.progress import say
+from lab.up import up
+from steps.lib.errors import CnibenchError
+
+
+class Only(StrEnum):
+    """One cluster of the two."""
+
+    target = "target"
+    mgmt = "mgmt"
+
+
+class Switch(StrEnum):
+    """State of kube-proxy."""
+
+    on = "on"
+    off = "off"
+
+
+app = typer.Typer(
+    help="A throw-away Kubernetes cluster on this machine, in namespaces of its own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+OnlyOption = Annotated[Only | None, typer.Option("--only", help="One cluster; default: both")]
+
+
+@app.callback()
+def choose(
+    context: typer.Context,
+    name: Annotated[str, typer.Option(help="Which lab; several can be up")] = "lab",
+    port: Annotated[
+        int, typer.Option(help="On 127.0.0.1, of the target's API server; mgmt has the next")
+    ] = DEFAULT_PORT,
+) -> None:
+    """Options for all verbs."""
+    context.obj = Lab(name=name, port=port)
+
+
+@app.command("up")
+def bring_up(context: typer.Context, only: OnlyOption = None) -> None:
+    """Bring up what is missing; what runs stays as it is."""
+    lab: Lab = context.obj
+    up(lab, select(only.value if only else None))
+    say("up")
+    typer.echo(f"export KUBECONFIG={lab.kubeconfig}")
+
+
+@app.command("status")
+def show_status(context: typer.Context) -> None:
+    """Say what runs. Ends with 0 if all is up, 1 if something is down, 3 if nothing is here."""
+    raise typer.Exit(status.show(context.obj))
+
+
+@app.command("down")
+def take_down(context: typer.Context, only: OnlyOption = None) -> None:
+    """End and remove everything of the lab, whatever state it is in."""
+    if only is None:
+        down(context.obj)
+    else:
+        down_cluster(context.obj, select(only.value)[0])
+
+
+@app.command("kill-node")
+def kill_node(context: typer.Context, name: Annotated[str, typer.Argument(help="n2")]) -> None:
+    """Cut a node's power: its processes and its network end at once. `up` starts it again."""
+    _, host = cluster_of(name)
+    with exclusively(context.obj.group):
+        node.stop(context.obj, host)
+    say(f"{name} is dead")
+
+
+@app.command("restart-apiserver")
+def restart_apiserver(
+    context: typer.Context, name: Annotated[Only, typer.Argument(metavar="CLUSTER")]
+) -> None:
+    """Kill a cluster's API server, start it again and wait until it is ready."""
+    cluster: Cluster = select(name.value)[0]
+    with exclusively(context.obj.group):
+        Groups(context.obj.group).enter()
+        control_plane.stop(context.obj, f"{cluster.name}-apiserver")
+        control_plane.start(context.obj, cluster)
+        control_plane.finish(context.obj, cluster)
+    say(f"{cluster.name}: API server is ready")
+
+
+@app.command("kube-proxy")
+def kube_proxy(
+    context: typer.Context,
+    state: Annotated[Switch, typer.Argument()],
+    name: Annotated[Only, typer.Argument(metavar="CLUSTER")] = Only.target,
+) -> None:
+    """Switch kube-proxy on all nodes of a cluster off, with all that it made, or on again."""
+    change = service_proxy.switch_off if state is Switch.off else service_proxy.switch_on
+    for host in select(name.value)[0].nodes:
+        change(context.obj, host)
+    say(f"{name.value}: kube-proxy is {state.value}")
+
+
+def main() -> None:
+    """Run a verb; a problem that was foreseen ends with its status and one message."""
+    try:
+        app()
+    except CnibenchError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+main()

@@ -1,0 +1,176 @@
+"""Names, addresses, ports and folders of a lab. All that others hard-code about it is here."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Literal
+
+from steps.lib.errors import InputError
+
+ClusterName = Literal["target", "mgmt"]
+
+UNDERLAY = IPv4Network("10.98.0.0/24")
+"""Every lab has a switch of its own, so two labs may use the same addresses."""
+
+UNDERLAY_MTU = 1500
+GATEWAY = "10.98.0.1"
+API_PORT = 6443
+"""Where an API server listens in its own network namespace."""
+
+DEFAULT_PORT = 16443
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class Host:
+    """Something with one address on the underlay: a node, a control plane, the external client."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One Kubernetes cluster of the lab."""
+
+    name: ClusterName
+    address: str
+    """Of the control plane."""
+    port_offset: int
+    pod_cidr: str
+    service_cidr: str
+    nodes: tuple[Host, ...]
+    fixed_network: bool
+    """Whether the lab lays down a CNI configuration; else nodes wait for a plugin."""
+
+    @property
+    def api_service_address(self) -> str:
+        """ClusterIP of the API server: the first of the range, as Kubernetes takes it."""
+        return str(IPv4Network(self.service_cidr)[1])
+
+    @property
+    def dns_address(self) -> str:
+        """ClusterIP of the cluster's DNS."""
+        return str(IPv4Network(self.service_cidr)[10])
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """Everything of it that is started and can die, in the order of starting."""
+        parts = ("etcd", "apiserver", "gateway", "controllers", "scheduler")
+        return (*(f"{self.name}-{part}" for part in parts), *(node.name for node in self.nodes))
+
+
+CLUSTERS = (
+    Cluster(
+        name="target",
+        address="10.98.0.10",
+        port_offset=0,
+        pod_cidr="10.244.0.0/16",
+        service_cidr="10.96.0.0/16",
+        nodes=(Host("n1", "10.98.0.11"), Host("n2", "10.98.0.12")),
+        fixed_network=False,
+    ),
+    Cluster(
+        name="mgmt",
+        address="10.98.0.20",
+        port_offset=1,
+        pod_cidr="10.245.0.0/16",
+        service_cidr="10.97.0.0/16",
+        nodes=(Host("m1", "10.98.0.21"),),
+        fixed_network=True,
+    ),
+)
+
+CLIENT = Host("client", "10.98.0.100")
+SWITCH = "switch"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab by its name; labs of different names and ports exist side by side."""
+
+    name: str = "lab"
+    port: int = DEFAULT_PORT
+    """Of the target's API server on the machine's 127.0.0.1; the next one is mgmt's."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]{1,12}", self.name):
+            raise InputError(f"{self.name!r} cannot name a lab: write 1 to 12 of a-z and 0-9")
+
+    @property
+    def run(self) -> Path:
+        """Certificates, kubeconfigs: what is of no use once the lab is down."""
+        return Path("/run") / f"cnibench-{self.name}"
+
+    @property
+    def disk(self) -> Path:
+        """Disks of the nodes, data of etcd, logs."""
+        return cache() / "lab" / self.name
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the control planes; a node's are in its /var/log."""
+        return self.disk / "log"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """For people and for cnibench, with one context for each cluster."""
+        return self.run / "kubeconfig"
+
+    @property
+    def group(self) -> str:
+        """Control group of all processes; its dot keeps it apart from any embedded target's."""
+        return f"cnibench.{self.name}"
+
+    @cached_property
+    def namespaces(self) -> dict[str, str]:
+        """Every network namespace, by what is in it."""
+        nodes = [node.name for cluster in CLUSTERS for node in cluster.nodes]
+        places = [SWITCH, CLIENT.name, *(cluster.name for cluster in CLUSTERS), *nodes]
+        return {place: f"cnib-{self.name}-{place}" for place in places}
+
+    def port_of(self, cluster: Cluster) -> int:
+        """Port of its API server on the machine's 127.0.0.1."""
+        return self.port + cluster.port_offset
+
+    def context(self, cluster: Cluster) -> str:
+        """Its context in the kubeconfig: ``cnibench-lab`` for the target of the default lab."""
+        return f"cnibench-{self.name}" if cluster.name == "target" else f"cnibench-{cluster.name}"
+
+    def folder(self, cluster: Cluster) -> Path:
+        """Its certificates and kubeconfigs. It exists from the first step of ``up`` on."""
+        return self.run / cluster.name
+
+    def wanted(self) -> list[Cluster]:
+        """Clusters that somebody asked for by ``up`` and did not take down."""
+        return [cluster for cluster in CLUSTERS if self.folder(cluster).is_dir()]
+
+
+def select(only: ClusterName | None) -> Sequence[Cluster]:
+    """The cluster of a name, or all."""
+    return [cluster for cluster in CLUSTERS if only in (None, cluster.name)]
+
+
+def cluster_of(node: str) -> tuple[Cluster, Host]:
+    """A node by name, and its cluster.
+
+    Raises:
+        InputError: no such node.
+    """
+    for cluster in CLUSTERS:
+        for host in cluster.nodes:
+            if host.name == node:
+                return cluster, host
+    names = [host.name for cluster in CLUSTERS for host in cluster.nodes]
+    raise InputError(f"there is no node {node!r} in the lab; there are: {', '.join(names)}")
+
+
+def cache() -> Path:
+    """The cache folder, as images/lib.sh finds it."""
+    own = os.environ.get("CNIBENCH_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(base) / "cnibench"

@@ -1,0 +1,111 @@
+"""The underlay: a switch, and one namespace with one uplink for everything that is plugged in."""
+
+import os
+from pathlib import Path
+
+from lab.layout import CLIENT, GATEWAY, SWITCH, UNDERLAY, UNDERLAY_MTU, Cluster, Host, Lab
+from steps.lib.targets.namespaces import netns
+from steps.lib.targets.namespaces.links import Netlink, netlink
+
+BRIDGE = "wire"
+UPLINK = "eth0"
+
+PLAIN_WIRE = {
+    f"net/bridge/bridge-nf-call-{table}": "0" for table in ("iptables", "ip6tables", "arptables")
+}
+"""The switch stands for a wire: no packet filter may look at what passes."""
+
+ROUTING = {"net/ipv4/ip_forward": "1"}
+ANYWHERE = "0.0.0.0/0"
+
+
+def make_switch(lab: Lab) -> None:
+    """Make switch and external client where they are missing.
+
+    The switch is also the gateway that nodes have as their default route, since plugins look for
+    one. Behind it is nothing: it forwards and has no route, so that whoever calls is told at once.
+    """
+    name = lab.namespaces[SWITCH]
+    if not netns.is_whole(name):
+        netns.delete(name)
+        netns.create(name)
+    set_now(name, PLAIN_WIRE | ROUTING)
+    with netlink(name) as wires:
+        if wires.find(BRIDGE) is None:
+            wires.add_link(BRIDGE, "bridge", br_stp_state=0, br_mcast_snooping=0, mtu=UNDERLAY_MTU)
+        if not any(line.startswith(f"{BRIDGE} {GATEWAY}/") for line in wires.addresses()):
+            wires.add_address(BRIDGE, GATEWAY, UNDERLAY.prefixlen)
+        wires.set_link("lo", state="up")
+        wires.set_link(BRIDGE, state="up")
+    if not is_plugged(lab, CLIENT):
+        plug(lab, CLIENT)
+
+
+def plug_control_plane(lab: Lab, cluster: Cluster) -> None:
+    """Make a control plane's namespace where it is missing."""
+    host = Host(cluster.name, cluster.address)
+    if is_plugged(lab, host):
+        return
+    plug(lab, host)
+    # Webhooks and aggregated APIs are behind Services, which only a node's proxy knows.
+    with netlink(lab.namespaces[host.name]) as own:
+        own.add_route(cluster.service_cidr, cluster.nodes[0].address, UPLINK, onlink=False)
+
+
+def is_plugged(lab: Lab, host: Host) -> bool:
+    """Whether a host's namespace is there with its uplink up and its default route set."""
+    name = lab.namespaces[host.name]
+    if not netns.is_whole(name):
+        return False
+    with netlink(name) as own:
+        link = own.find(UPLINK)
+        return link is not None and link.up and any("to default/0" in r for r in own.routes())
+
+
+def plug(lab: Lab, host: Host) -> None:
+    """Make a host's namespace anew and plug it into the switch.
+
+    Neither end of the cable is in the machine's own namespace at any time.
+    """
+    unplug(lab, host)
+    name = lab.namespaces[host.name]
+    netns.create(name)
+    set_now(name, ROUTING)
+    place = os.open(netns.path(name), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with netlink(lab.namespaces[SWITCH]) as wires:
+            peer = {"ifname": UPLINK, "net_ns_fd": place, "mtu": UNDERLAY_MTU}
+            wires.add_link(host.name, "veth", mtu=UNDERLAY_MTU, peer=peer)
+            wires.set_link(host.name, master=wires.link(BRIDGE).index, state="up")
+    finally:
+        os.close(place)
+    with netlink(name) as own:
+        _configure(own, host)
+
+
+def unplug(lab: Lab, host: Host) -> None:
+    """Pull the cable and forget the namespace; absent is fine.
+
+    The kernel buries a namespace some milliseconds later, and its cable only then: without pulling
+    it here, the switch's port of that name could still be taken.
+    """
+    if netns.is_whole(lab.namespaces[SWITCH]):
+        with netlink(lab.namespaces[SWITCH]) as wires:
+            wires.delete_link(host.name)
+    netns.delete(lab.namespaces[host.name])
+
+
+def set_now(namespace: str, settings: dict[str, str]) -> None:
+    """Write settings below ``/proc/sys`` of a namespace; those the kernel lacks are skipped."""
+    with netns.inside(namespace):
+        for name, value in settings.items():
+            file = Path("/proc/sys", name)
+            if file.exists():
+                file.write_text(value)
+
+
+def _configure(own: Netlink, host: Host) -> None:
+    own.set_link("lo", state="up")
+    own.add_address(UPLINK, host.address, UNDERLAY.prefixlen)
+    own.set_link(UPLINK, state="up")
+    own.add_route(ANYWHERE, GATEWAY, UPLINK, onlink=False)

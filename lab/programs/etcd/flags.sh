@@ -1,0 +1,3 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # For build.sh, which sources this file.
+version_of=go.etcd.io/etcd/server/v3
+names=(["$version_of"]=etcd)

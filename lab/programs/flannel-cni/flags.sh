@@ -1,0 +1,3 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # For build.sh, which sources this file.
+version_of=github.com/containernetworking/plugins
+link_flags="-X $version_of/pkg/utils/buildversion.BuildVersion={version}"

@@ -1,0 +1,98 @@
+"""What a lab needs of the machine. Everything that is missing is said at once."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from lab import processes, programs
+from lab.groups import hierarchies
+from lab.layout import Cluster, Lab, cache
+from steps.lib.errors import InputError
+from steps.lib.targets.namespaces.programs import run
+from steps.lib.targets.namespaces.requirements import TOPOLOGY_KINDS, link_kind_problem
+
+MEMORY_MIB = 1024
+"""Of one cluster without pods: its control plane and its nodes, with some room."""
+
+DISK_MIB = 2048
+"""Beside the images: what pods write, etcd, logs."""
+
+OVERLAY = (
+    'cd "$0" && mkdir lower upper work root && '
+    "mount --types overlay overlay root --options lowerdir=lower,upperdir=upper,workdir=work"
+)
+"""Mounts an overlay in the folder that is its first word."""
+
+
+def check(lab: Lab, clusters: Sequence[Cluster]) -> None:
+    """Refuse a machine that cannot run the clusters.
+
+    Raises:
+        InputError: one line for each thing that is missing, with what to do about it.
+    """
+    if os.geteuid() != 0:
+        raise InputError("the lab makes namespaces and control groups: run it as root")
+    problems = [*programs.missing(), *_kernel(), *_disk(lab)]
+    starting = [each for each in clusters if not processes.runs(lab, f"{each.name}-apiserver")]
+    problems += _memory(len(starting))
+    if problems:
+        raise InputError("this machine cannot run the lab:\n" + "\n".join(problems))
+
+
+def _kernel() -> list[str]:
+    reasons = {kind: link_kind_problem(kind) for kind in TOPOLOGY_KINDS}
+    problems = [f"this kernel makes no {k} device: {why}" for k, why in reasons.items() if why]
+    try:
+        places = [each.place for each in hierarchies()]
+    except InputError as error:
+        return [*problems, str(error)]
+    shut = [str(place) for place in places if not os.access(place, os.W_OK)]
+    if shut:
+        problems.append(f"{', '.join(shut)} cannot be written: groups for nodes are made there")
+    return problems
+
+
+def _memory(clusters: int) -> list[str]:
+    needed, free = clusters * MEMORY_MIB, psutil.virtual_memory().available >> 20
+    if free >= needed:
+        return []
+    return [
+        f"{free} MiB of memory are free and {needed} are needed: end something, or bring up one "
+        "cluster only (`--only target`)"
+    ]
+
+
+def _disk(lab: Lab) -> list[str]:
+    folder = cache() / "lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free >> 20
+    problems = []
+    if free < DISK_MIB:
+        problems.append(
+            f"{folder} has {free} MiB free and needs {DISK_MIB}: make room, or set CNIBENCH_CACHE "
+            "to a folder on another disk"
+        )
+    return problems + _overlay(lab.disk)
+
+
+def _overlay(folder: Path) -> list[str]:
+    """Nodes' file systems are overlays, which cannot be put on an overlay (in a container).
+
+    It is tried where ``down`` removes what a kill leaves.
+    """
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="trial.", dir=folder) as trial:
+        result = run(["unshare", "--mount", "--", "sh", "-ec", OVERLAY, trial])
+    with suppress(OSError):
+        folder.rmdir()  # It goes unless it holds the disks of a lab that is here.
+    if result.exit_code == 0:
+        return []
+    return [
+        f"no overlay can be mounted on {folder.parent} ({result.stderr.decode().strip()}): set "
+        "CNIBENCH_CACHE to a folder on a disk with ext4 or xfs"
+    ]

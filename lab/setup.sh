@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Makes a clone ready for the throw-away clusters, after images/setup.sh: Debian packages; in
+# .tools/lab the programs of a cluster and the images of its pods, as links into the cache; in
+# .tools/mirror the manifests and charts of the plugins that run there. Called again, it does only
+# what a change of its inputs asks for.
+set -euo pipefail
+source "$(dirname "$0")/../images/lib.sh"
+
+clone="$(dirname "$images")"
+# gcc and libc6-dev: one program has a part in C.
+debian_packages=(gcc libc6-dev openssl runc)
+# In this order, so that a cluster can be started while the others are compiled.
+families=(containerd etcd kubernetes)
+pod_images=(pause toolbox cni-plugins coredns flannel flannel-cni kube-router cilium)
+
+main() {
+    "$images/setup.sh"
+    cd "$clone"
+    mkdir --parents .tools/lab/{bin,images} .tools/mirror
+    if is_ready || { lock .tools/lab/lock && is_ready; }; then
+        log "lab: ready, nothing to do"
+        return
+    fi
+    rm --force .tools/lab/set-up
+    check_disk "$cache"
+    install_debian_packages
+    for family in "${families[@]}"; do
+        link_programs "$family"
+    done
+    for image in "${pod_images[@]}"; do
+        link_image "$image"
+    done
+    list_images
+    fill_mirror
+    remove_dead_links
+    inputs >.tools/lab/set-up
+    log "lab: ready"
+}
+
+# Everything that decides what a finished set-up looks like.
+inputs() {
+    printf '%s\n' "$cache"
+    digest_of .tools/toolbox/cnibench-toolbox.json lab/{setup.sh,mirror.txt} lab/images/* \
+        lab/programs/*.sh lab/programs/*/* images/lib.sh images/*/{build.sh,*.lock,go.*,packages.txt}
+}
+
+is_ready() {
+    [[ -e .tools/lab/set-up && -z "$(find .tools/lab/ -xtype l)" ]] \
+        && [[ "$(inputs)" == "$(<.tools/lab/set-up)" ]] && is_mirrored
+}
+
+# Every line of the file is "DIGEST PLACE".
+is_mirrored() {
+    local place
+    while read -r _ place; do
+        [[ -e $place ]] || return 1
+    done <.tools/lab/mirrored
+}
+
+# A first build leaves 5 GB in the cache, and 12 GB in Go's own caches, which may be elsewhere.
+check_disk() {
+    local free_gib
+    free_gib="$(df --output=avail --block-size=1G "$1" | tail --lines=1)"
+    ((free_gib >= 20)) || fail 2 "$1 has $free_gib GiB free and the lab needs 20: make room, or set \
+CNIBENCH_CACHE to a folder on another disk"
+}
+
+install_debian_packages() {
+    local package missing=()
+    for package in "${debian_packages[@]}"; do
+        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null \
+            | grep --quiet --line-regexp installed || missing+=("$package")
+    done
+    if ((${#missing[@]} == 0)); then
+        return
+    fi
+    lock "$cache/apt.lock"
+    log "lab: installing Debian packages: ${missing[*]}"
+    apt-get --quiet=2 update || log "apt-get update failed: trying with the lists that are here"
+    DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends \
+        --option DPkg::Lock::Timeout=300 install "${missing[@]}" >/dev/null \
+        || fail 1 "apt-get could not install: ${missing[*]}"
+}
+
+link_programs() {
+    local entry
+    entry="$(lab/programs/build.sh "$1")"
+    ln --symbolic --force --no-dereference --target-directory=.tools/lab/bin "$entry"/bin/*
+}
+
+link_image() {
+    local entry
+    entry="$(lab/images/build.sh "$1")"
+    ln --symbolic --force --no-dereference "$entry/image.tar" ".tools/lab/images/$1.tar"
+    cp "$entry/references" ".tools/lab/images/$1.references"
+}
+
+# images.json says which file has the image that a pod names.
+list_images() {
+    local image
+    for image in "${pod_images[@]}"; do
+        sed "s|\$| $image.tar|" ".tools/lab/images/$image.references"
+    done | python3 -c '
+import json, sys
+print(json.dumps(dict(line.split() for line in sys.stdin), indent=2))' >.tools/lab/images.json
+}
+
+fill_mirror() {
+    local entry
+    entry="$(cache_entry mirror "$(digest_of lab/mirror.txt lab/programs/*/go.{mod,sum})" \
+        collect_for_mirror)"
+    log "lab: filling the mirror of manifests"
+    .venv/bin/python -m steps.lib.sources add "$entry"/*/* >.tools/lab/mirrored
+}
+
+# Kept in the cache, so that a new clone needs no sources of modules.
+collect_for_mirror() {
+    local family module path number=0
+    while read -r family module path; do
+        number=$((number + 1))
+        mkdir "$1/$number"
+        cp --recursive --no-preserve=mode \
+            "$(lab/programs/source.sh "$family" "$module")/$path" "$1/$number/"
+    done < <(grep --invert-match '^#' lab/mirror.txt)
+}
+
+# What an earlier version of this clone had and this one has not.
+remove_dead_links() {
+    local file name
+    find .tools/lab/ -xtype l -delete
+    for file in .tools/lab/images/*; do
+        name="${file##*/}"
+        [[ " ${pod_images[*]} " == *" ${name%.*} "* ]] || rm --force "$file"
+    done
+}
+
+main

@@ -1,0 +1,101 @@
+"""``up``: bring up what is missing of the clusters, and leave alone what runs."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from string import Template
+
+from lab import api, certificates, control_plane, images, network, node, processes, requirements
+from lab.down import discard
+from lab.groups import Groups
+from lab.layout import DATA, Cluster, Host, Lab
+from lab.lock import exclusively
+from lab.progress import say
+
+REGISTER_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0
+COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.15.0"
+
+
+def up(lab: Lab, clusters: Sequence[Cluster]) -> None:
+    """Bring up clusters, from any state.
+
+    Raises:
+        InputError: the machine lacks something; nothing was started.
+        CnibenchError: a piece ended; its last words are in the message.
+        TransientError: a piece did not come up in time.
+    """
+    requirements.check(lab, clusters)
+    with exclusively(lab.group):
+        Groups(lab.group).enter()
+        for cluster in clusters:
+            _begin(lab, cluster)
+        network.make_switch(lab)
+        images.prepare()
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(_up, lab, cluster) for cluster in clusters]:
+                done.result()
+
+
+def _begin(lab: Lab, cluster: Cluster) -> None:
+    """Mark a cluster as wanted. What is left of one without certificates cannot be used again.
+
+    They are below ``/run``, which is empty after the machine was started anew; disks are not.
+    """
+    if not certificates.pki(lab, cluster).is_dir():
+        discard(lab, cluster)
+    lab.folder(cluster).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _up(lab: Lab, cluster: Cluster) -> None:
+    _report(cluster, "started", control_plane.start(lab, cluster))
+    certificates.write_kubeconfig(lab)
+    nodes = [host for host in cluster.nodes if node.start(lab, cluster, host)]
+    _report(cluster, "started", [host.name for host in nodes])
+    _report(cluster, "API server ready, started", control_plane.finish(lab, cluster))
+    _apply_dns(lab, cluster)
+    for host in cluster.nodes:
+        node.wait_containerd(lab, host)
+        _complete_images(lab, host)
+    for host in cluster.nodes:
+        _wait_node(lab, cluster, host)
+    if cluster.fixed_network:
+        _wait_dns(lab, cluster)
+
+
+def _report(cluster: Cluster, what: str, names: list[str]) -> None:
+    if names:
+        say(f"{cluster.name}: {what}: {', '.join(names)}")
+
+
+def _complete_images(lab: Lab, host: Host) -> None:
+    pid = node.init_pid(lab, host)
+    if pid is not None:
+        images.complete(pid)
+
+
+def _apply_dns(lab: Lab, cluster: Cluster) -> None:
+    text = Template((DATA / "coredns.yaml").read_text())
+    values = {"dns_address": cluster.dns_address, "coredns_image": COREDNS_IMAGE}
+    api.apply(lab, cluster, text.substitute(values))
+
+
+def _wait_node(lab: Lab, cluster: Cluster, host: Host) -> None:
+    """Wait until a node is in the cluster, and ready where that needs no network plugin."""
+
+    def complaint() -> str | None:
+        state = api.node_states(lab, cluster).get(host.name, "has not registered")
+        fine = ("Ready",) if cluster.fixed_network else ("Ready", api.NO_NETWORK)
+        return None if state in fine else state
+
+    what = f"{host.name}: in the cluster"
+    processes.wait_until(lab, host.name, complaint, what, REGISTER_TIMEOUT_S)
+    say(f"{cluster.name}: {host.name}: {api.node_states(lab, cluster)[host.name]}")
+
+
+def _wait_dns(lab: Lab, cluster: Cluster) -> None:
+    def complaint() -> str | None:
+        return api.deployment_complaint(lab, cluster, "kube-system", "coredns")
+
+    piece, what = cluster.nodes[0].name, f"{cluster.name}: DNS available"
+    processes.wait_until(lab, piece, complaint, what, READY_TIMEOUT_S)
+    say(f"{cluster.name}: DNS available")

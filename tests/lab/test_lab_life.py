@@ -1,0 +1,96 @@
+"""A lab comes up, goes down from any state, and leaves the machine as it was."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from lab import status
+from steps.lib.targets.namespaces import netns
+from tests.lab.labs import LIFE, ROOT, call, command, pids, processes, run
+from tests.lab.machine import changes, inventory, network
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Each test begins and ends without that lab, and with the machine as it was."""
+    run(LIFE, "down")
+    # Whoever names a namespace first makes the folder of names, which stays.
+    netns.create("cnib-life-first")
+    netns.delete("cnib-life-first")
+    before = inventory(LIFE)
+    yield
+    run(LIFE, "down")
+    assert changes(before, inventory(LIFE)) == []
+
+
+def kill_all() -> None:
+    """What ``kill -9`` of every single process of the lab does."""
+    while found := processes(LIFE):
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def test_a_lab_changes_nothing_of_the_machine_while_it_is_up() -> None:
+    before = network()
+    printed = run(LIFE, "up", "--only", "target")
+    assert printed == f"export KUBECONFIG={LIFE.kubeconfig}\n"
+    assert changes(before, network()) == []
+    assert len(inventory(LIFE)["processes"]) > 10, "the inventory finds the lab's processes"
+
+
+def test_nothing_stays_of_a_lab_whose_processes_were_all_killed() -> None:
+    run(LIFE, "up", "--only", "target")
+    kill_all()
+    assert set(pids(LIFE).values()) == {None}
+    done = call(LIFE, "status")
+    assert done.returncode == status.SOMETHING_DOWN
+    assert done.stdout.count("down") == 7
+
+
+def test_a_killed_lab_comes_up_again() -> None:
+    run(LIFE, "up", "--only", "target")
+    kill_all()
+    run(LIFE, "up", "--only", "target")
+    assert call(LIFE, "status").returncode == status.UP
+
+
+def test_a_lab_whose_machine_was_started_anew_comes_up_as_a_new_one() -> None:
+    run(LIFE, "up", "--only", "target")
+    kill_all()
+    for name in LIFE.namespaces.values():
+        netns.delete(name)
+    shutil.rmtree(LIFE.run)
+    run(LIFE, "up", "--only", "target")
+    assert call(LIFE, "status").returncode == status.UP
+
+
+@pytest.mark.parametrize("seconds", [1.2, 1.6, 2.0, 3.0, 4.5, 6.0])
+def test_nothing_stays_of_a_lab_that_was_coming_up(seconds: float) -> None:
+    with subprocess.Popen(command(LIFE, "up"), cwd=ROOT, stderr=subprocess.DEVNULL) as coming:
+        time.sleep(seconds)
+        coming.kill()
+
+
+def test_down_ends_a_lab_that_is_coming_up() -> None:
+    with subprocess.Popen(command(LIFE, "up"), cwd=ROOT, stderr=subprocess.PIPE) as coming:
+        assert coming.stderr is not None
+        assert b"started" in coming.stderr.readline()
+        run(LIFE, "down")
+        assert coming.wait(10) == -signal.SIGKILL
+
+
+def test_down_without_a_lab_is_fine() -> None:
+    run(LIFE, "down")
+    done = call(LIFE, "status")
+    assert done.returncode == status.NOTHING_HERE
+    assert "nothing of the lab 'life' is here" in done.stdout

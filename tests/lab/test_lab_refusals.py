@@ -1,0 +1,72 @@
+"""What a lab cannot work with is said at once, with what to do about it, and nothing is made."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from lab import status
+from tests.lab.labs import LIFE, ROOT, call, command
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_made() -> Iterator[None]:
+    yield
+    assert call(LIFE, "status").returncode == status.NOTHING_HERE
+
+
+def test_everything_that_is_missing_is_named_before_anything_is_made(tmp_path: str) -> None:
+    done = call(LIFE, "up", CNIBENCH_TOOLS=str(tmp_path))
+    assert done.returncode == 2
+    assert "has no etcd, kube-apiserver, kube-controller-manager" in done.stderr
+    assert "cni-plugins/loopback does not exist; run `make setup`" in done.stderr
+    assert "images.json does not exist: run `lab/setup.sh`" in done.stderr
+
+
+SMALL_DISK = "mount -t tmpfs -o size=1M tmpfs /mnt"
+NO_OVERLAY_DISK = """
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay overlay /mnt/root -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work
+mount --move /mnt/root /mnt
+"""
+LITTLE_MEMORY = """
+sed "s/^MemAvailable: .*/MemAvailable: 1024 kB/" /proc/meminfo >/mnt/memory
+mount --bind /mnt/memory /proc/meminfo
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (SMALL_DISK, "/mnt/lab has 1 MiB free and needs 2048: make room, or set CNIBENCH_CACHE"),
+        (NO_OVERLAY_DISK, "no overlay can be mounted on /mnt/lab"),
+        (f"{SMALL_DISK}\n{LITTLE_MEMORY}", "1 MiB of memory are free and 1024 are needed"),
+        ("umount /sys/fs/cgroup/memory", "no version 1 control group hierarchy has memory"),
+    ],
+)
+def test_a_machine_that_does_not_fit_is_refused(change: str, message: str) -> None:
+    """In a mount namespace of its own, the machine looks different."""
+    script = f'set -e; {change}\nCNIBENCH_CACHE=/mnt exec "$@"'
+    own = ["unshare", "--mount", "--", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*own, *command(LIFE, "up", "--only", "target")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("kill-node", "n3"), "there is no node 'n3' in the lab; there are: n1, n2, m1"),
+        (("--name", "a-b", "up"), "'a-b' cannot name a lab: write 1 to 12 of a-z and 0-9"),
+    ],
+)
+def test_wrong_words_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    done = call(LIFE, *arguments)
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
