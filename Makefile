@@ -8,7 +8,8 @@ bin := .venv/bin
 compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generate-hashes \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo test lint format render check-render bench schema docs lock clean
+.PHONY: help setup demo test lint format render check-render bench schema docs lock clean \
+	lab-setup lab-up lab-status lab-down test-lab bench-lab
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +45,24 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 	$(bin)/python -m benchmarks.planning --json bench.json
 	$(bin)/python -m benchmarks.queries --json bench.json
 	$(bin)/python -m benchmarks.overhead --json bench.json
+
+lab-setup: setup ## Compile and pack what the lab runs (half an hour on two cores, once)
+	@lab/setup.sh
+
+lab-up: lab-setup ## Start a throw-away real Kubernetes cluster on this machine, in namespaces
+	@$(bin)/python -m lab up
+
+lab-status: setup ## Say what of the lab runs, and which kubeconfig leads to it
+	@$(bin)/python -m lab status
+
+lab-down: setup ## Take the lab down; nothing of it stays
+	@$(bin)/python -m lab down
+
+test-lab: lab-setup ## Run the tests that need a real cluster, in a lab of their own
+	$(bin)/pytest tests/lab
+
+bench-lab: lab-setup ## Measure installing, removing and idling of each plugin, and pod start
+	$(bin)/python -m benchmarks.lab --json bench.json
 
 schema: setup ## Write the JSON schemas of the catalog's files
 	$(bin)/python -m steps.lib.schemas

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from cnibench import show
 from cnibench.comparison import comparison
+from steps.lib import locking, sources
 from steps.lib.catalog import Catalog, Job, load_job
 from steps.lib.database import open_database
 from steps.lib.errors import CnibenchError, InputError
@@ -68,17 +69,28 @@ def plan(
     target = open_target(job.campaign.target)
     require(target)
     opened = open_store(store, create=False)
-    planned = plan_on(job, target)
+    try:
+        planned = plan_on(job, target)
+    finally:
+        target.let_go()
     show.plan(planned, opened, open_database(opened), cells)
 
 
 @app.command()
-def run(campaign: CampaignFile, store: StoreOption = "results", tools: ToolsOption = None) -> None:
+def run(
+    campaign: CampaignFile,
+    store: StoreOption = "results",
+    tools: ToolsOption = None,
+    allow_unlocked: Annotated[
+        bool,
+        typer.Option("--allow-unlocked", help="Install sources that have no digest on record"),
+    ] = False,
+) -> None:
     """Run what is missing of a campaign; running it again resumes it."""
     from cnibench.progress import CampaignProgress
     from steps.lib.executor import run_campaign
 
-    job = _load(campaign, tools)
+    job = _locked(_load(campaign, tools), allow_unlocked)
     signal.signal(signal.SIGTERM, _interrupt)
     with CampaignProgress(err) as progress:
         failed = run_campaign(job, store, progress)
@@ -133,16 +145,38 @@ def report(
     typer.echo(f"Report: {output.resolve()}")
 
 
-@app.command()
+catalog_app = typer.Typer(help="What campaigns can name.")
+app.add_typer(catalog_app, name="catalog")
+
+
+@catalog_app.callback(invoke_without_command=True)
 def catalog(
+    context: typer.Context,
     validate: Annotated[bool, typer.Option("--validate", help="Load every entry")] = False,
 ) -> None:
     """List plugins, profiles and matrices."""
+    if context.invoked_subcommand:
+        return
     entries = Catalog()
     show.catalog(entries)
     if validate:
         counts = [len(list(f)) for f in (entries.plugins, entries.profiles, entries.matrices)]
         typer.echo(f"valid: {counts[0]} plugins, {counts[1]} profiles, {counts[2]} matrices")
+
+
+@catalog_app.command()
+def lock(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[PLUGIN]...", help="Only these; default: all")
+    ] = None,
+) -> None:
+    """Fetch what plugins are installed from, and record its digests in `sources.lock.yaml`."""
+    from steps.lib.locking import lock as lock_sources
+
+    locked = lock_sources(Catalog(), names or ())
+    show.rows(("source", "outcome"), [(s.key, s.outcome) for s in locked], show.Format.table)
+    if any(s.found is None for s in locked):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -161,6 +195,18 @@ def _load(path: Path, tools: Tools | None) -> Job:
         return job
     target = job.campaign.target.model_copy(update={"tools": tools.value})
     return job.model_copy(update={"campaign": job.campaign.model_copy(update={"target": target})})
+
+
+def _locked(job: Job, allow_unlocked: bool) -> Job:
+    """The job with a digest of everything it installs, so that it can be repeated."""
+    unlocked = sources.unlocked(job)
+    if unlocked and not allow_unlocked:
+        raise InputError(
+            "these sources have no digest in sources.lock.yaml, so what is installed could change "
+            "any day:\n  " + "\n  ".join(unlocked) + "\nrun `cnibench catalog lock`, or allow it "
+            "with --allow-unlocked"
+        )
+    return locking.pinned(job)
 
 
 def _interrupt(*_: Any) -> None:

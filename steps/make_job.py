@@ -32,6 +32,13 @@ class MakeJobInput(Input):
     seed: Annotated[int, Parameter(name="seed", description="Order of blocks and cells")]
     kind: Annotated[TargetKind, Parameter(name="kind", description="Kind of target")]
     target: Annotated[str, Parameter(name="target", description="Name of the target")]
+    context: Annotated[
+        str,
+        Parameter(
+            name="context",
+            description="Context of the kubeconfig, for kubernetes; empty for namespaces",
+        ),
+    ]
 
 
 class MakeJobOutput(Output):
@@ -53,7 +60,7 @@ def make_job(form: MakeJobInput) -> MakeJobOutput:
     document = CommentedMap(
         name=form.name,
         title=form.name,
-        target={"kind": form.kind, "name": form.target},
+        target={"kind": form.kind, "name": form.target, "context": form.context or None},
         plugins=_names(form.plugins),
         profiles=_names(form.profiles),
         matrix=form.matrix,

@@ -7,7 +7,7 @@ from hera.workflows import Output
 from steps.lib.errors import RefusedError
 from steps.lib.stage import BlockInput, stage
 from steps.lib.state import BlockState
-from steps.lib.targets.protocol import Target
+from steps.lib.targets.protocol import Target, difference
 
 
 class RemovePluginInput(BlockInput):
@@ -41,10 +41,7 @@ def remove_plugin(remove_input: RemovePluginInput) -> RemovePluginOutput:
 def _residue(target: Target, state: BlockState) -> tuple[str, ...]:
     found: list[str] = []
     for node in target.nodes():
-        before = {k: set(v) for k, v in state.inventory_before.get(node.name, {}).items()}
-        after = target.inventory(node)
-        for kind in sorted(set(before) | set(after)):
-            left, gone = after.get(kind, frozenset()), before.get(kind, set())
-            found += [f"{node.name}: {kind}: left behind: {item}" for item in sorted(left - gone)]
-            found += [f"{node.name}: {kind}: missing: {item}" for item in sorted(gone - left)]
+        before = {k: frozenset(v) for k, v in state.inventory_before.get(node.name, {}).items()}
+        changes = difference(before, target.inventory(node))
+        found += [f"{node.name}: {change}" for change in changes]
     return tuple(found)

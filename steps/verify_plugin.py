@@ -25,7 +25,7 @@ class VerifyPluginOutput(Output):
 
 @stage(deadline_s=600)
 def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
-    """Ping along each path of the matrix, then read how busy the idle node is.
+    """Prove services and the paths of the matrix, then read how busy the idle node is.
 
     Reads: the data path.
     Writes: time to a proven data path and idle footprint in the block's state; no endpoint stays.
@@ -33,8 +33,9 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     """
     context = verify_input.open()
     started = time.monotonic()
+    context.target.prove(context.block.plugin)
     for path in dict.fromkeys(cell.path for cell in context.job.matrix.cells):
-        if path in context.block.plugin.paths:
+        if context.block.unsupported(path) is None:
             _probe(context, path)
     ready_s = (context.state().install_s or 0.0) + time.monotonic() - started
     context.update(ready_s=ready_s, idle_busy_cpus=_idle_busy_cpus(context))
@@ -44,12 +45,13 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
 def _probe(context: Context, path: PathName) -> None:
     tool = tool_for(context.job.matrix.traffic[0])
     with endpoints(context.target, PATHS[path], tool) as ends:
-        command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.address]
+        command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.probe_address]
         status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
     if status != 0:
         raise RefusedError(
             f"plugin {context.block.plugin.name}: no answer on path {path} from "
-            f"{ends.client.address} to {ends.address} {stderr.decode(errors='replace').strip()}"
+            f"{ends.client.address} to {ends.probe_address} "
+            f"{stderr.decode(errors='replace').strip()}"
         )
 
 

@@ -12,8 +12,8 @@ from steps.lib.reading import Ends
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.protocol import Endpoint, EndpointRequest
 
-PORT = 5201
-CONTROL_PORT = 5202
+PORT = 30521
+CONTROL_PORT = 30522
 
 
 def target_named(name: str, underlay_mtu: int = 1500) -> NamespacesTarget:

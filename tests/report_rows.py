@@ -29,6 +29,7 @@ GBITS = {
     "in-pod": 44.0,
     "same-node": 31.0,
     "cross-node": 24.0,
+    "pod-service": 22.0,
     "external-service": 19.0,
     "host-to-host": 25.0,
 }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.lib.models import Matrix
+from steps.lib.models import Matrix, TargetSpec
 from tests.catalogs import CAMPAIGN, CHILD, MATRIX, PLUGIN, PROFILE, change, complaint, make_catalog
 from tests.catalogs import loaded as load_catalog
 from tests.jobs import TCP, matrix
@@ -27,6 +27,15 @@ MISTAKES = {
             "3: target: expected a mapping of fields, found 'local'; i",
         ),
         ("namespaces", "namespace", "3: target.kind: 'namespace' is not possible; did you mean 'n"),
+        (
+            "namespaces",
+            "kubernetes",
+            "3: target.context: is missing; write the kubeconfig's cont",
+        ),
+        ("namespaces", "kubernetes, context: ''", "3: target.context: is missing; write the kubec"),
+        ("namespaces", "namespaces, context: x", "3: target.context: is for kind kubernetes only;"),
+        ("namespaces", "namespaces, external_client: {}", "3: target.external_client: is for kind"),
+        ("namespaces", "namespaces, toolbox_image: x", "3: target.toolbox_image: is for kind kube"),
         ("2", "two", "7: repeats: expected a whole number, found 'two' (Independent blocks"),
         ("2", '"2"', "7: repeats: expected a whole number, found '2'; write 2 without quotes"),
         ("2", "2.5", "7: repeats: expected a whole number, found 2.5"),
@@ -75,6 +84,23 @@ MISTAKES = {
         ("cross-node:", "crossnode:", "8: paths.crossnode: 'crossnode' is not possible; did you m"),
         ("client:eth0", "eth0", "9: paths.cross-node.carries.0: expected `<whose>:<device>`, for"),
         ("host-network", "host-net", "6: install.mechanism: 'host-net' is not possible; did you m"),
+        ("[namespaces]", "[kubernetes]", "7: paths: path 'pod-service' is missing; add it to `pat"),
+        ("host-network", "manifest, namespace: x", "4: source.url: is missing; mechanism 'manifes"),
+        (" any", " any, url: http://x/a.yaml", "4: source.url: expected a text that matches ^http"),
+        (" any", " any, url: https://x/a.tgz", "4: source.path: is missing; `url` is an archive:"),
+        (" any", " any, path: a", "4: source.path: needs an archive (.tar.gz, .tgz) as `url`; lea"),
+        (" any", " any, path: a/../b", "4: source.path: expected a text that matches"),
+        (" any", " any, digest: abc", "4: source.digest: expected a text that matches ^sha256:"),
+        (
+            "paths:",
+            "ready: {daemonsets: [agent]}\npaths:",
+            "7: ready.daemonsets.0: expected a text that matches",
+        ),
+        (
+            "paths:",
+            "removes: {first: [{api_version: v1, kind: Node}]}\npaths:",
+            "7: removes.first.0.name: is missing; add it",
+        ),
         ("name: plain", "name: plane", "1: name: is 'plane'; write 'plain', the name of the file"),
         ("name: plain", "extends: plain", "1: extends: runs in a circle: plain -> plain; take one"),
     ],
@@ -151,6 +177,20 @@ def test_extends_in_a_circle_is_told_with_the_whole_circle(folder: Path) -> None
         "plugins/derived.yaml:1: extends: runs in a circle: plain -> derived -> plain; "
         "take one `extends` away"
     )
+
+
+def test_what_is_applied_to_an_api_server_is_for_kubernetes_only(folder: Path) -> None:
+    change(folder / PLUGIN, " any", " any, url: https://example.org/a.yaml")
+    change(folder / PLUGIN, "host-network", "manifest, namespace: x")
+    assert complaint(folder).startswith(
+        "plugins/plain.yaml:5: targets: mechanism 'manifest' exists on kubernetes only; write [kube"
+    )
+
+
+def test_a_target_travels_as_json_without_becoming_another() -> None:
+    for fields in ({"kind": "namespaces"}, {"kind": "kubernetes", "context": "x"}):
+        spec = TargetSpec.model_validate(fields)
+        assert TargetSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 def test_a_datagram_that_would_be_fragmented_is_told_with_the_largest_that_fits(

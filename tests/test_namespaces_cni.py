@@ -9,8 +9,7 @@ import pytest
 from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
-from steps.lib.models import CniChain, Plugin
-from steps.lib.models.plugin import Source
+from steps.lib.models import CniChain, Plugin, Source
 from steps.lib.targets.namespaces import cni, conflist
 from steps.lib.targets.namespaces.cni import Attachment, Runtime
 from steps.lib.targets.namespaces.links import netlink

@@ -25,9 +25,9 @@ def life(target, hold_s):
     target.prepare()
     target.install(Catalog().plugins.load("ptp-vxlan"), "test")
     with ends_of(target, "external-service") as ends:
-        server = target.start(ends.server, ["iperf3", "-s", "-p", "5201"], "server")
-        target.wait_listening(ends.server, 5201, "tcp", 5)
-        command = ["iperf3", "-c", ends.address, "-p", "5201", "-t", "60"]
+        server = target.start(ends.server, ["iperf3", "-s", "-p", "30521"], "server")
+        target.wait_listening(ends.server, 30521, "tcp", 5)
+        command = ["iperf3", "-c", ends.address, "-p", "30521", "-t", "60"]
         client = target.start(ends.client, command, "client")
         time.sleep(0.2)
         print("running", flush=True)

@@ -12,8 +12,7 @@ import pytest
 from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
-from steps.lib.models import Profile, Sysctl, TargetSpec
-from steps.lib.models.plugin import Needs
+from steps.lib.models import Needs, Profile, Sysctl, TargetSpec
 from steps.lib.targets.cycles import PERF_TYPE_SOFTWARE, Cycles, Event
 from steps.lib.targets.namespaces import NamespacesTarget, cpu
 from steps.lib.targets.protocol import Endpoint, EndpointRequest

@@ -15,8 +15,12 @@ ROOT = Path(__file__).parents[1]
 CODE = ("steps", "workflows", "cnibench")
 LINES_MAX = 350
 
-MECHANISMS = {"bridge", "cni", "host", "macvlan", "network", "ptp", "routes", "vxlan"}
-"""Words in names of plugins that are words of the kernel and of CNI too."""
+MECHANISMS = {
+    "api", "bgp", "bridge", "cni", "ebpf", "gateway", "geneve", "gw", "host", "ipip", "ipsec",
+    "kube", "kubernetes", "macvlan", "native", "network", "nftables", "no", "noencap", "proxy",
+    "ptp", "router", "routes", "vxlan", "wireguard",
+}  # fmt: skip
+"""Words in names of plugins that are words of the kernel, of CNI and of Kubernetes too."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

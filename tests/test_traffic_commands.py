@@ -31,14 +31,14 @@ def command(fields: dict[str, object], **changes: object) -> str:
 @pytest.mark.parametrize(
     ("fields", "options"),
     [
-        (TCP, "--client 10.0.0.2 -4"), (TCP, "--port 5201"), (TCP, "--time 30"), (TCP, "--omit 5"),
+        (TCP, "--client 10.0.0.2 -4"), (TCP, "--port 30521"), (TCP, "--time 30"), (TCP, "--omit 5"),
         (TCP, "--interval 1"), (TCP, "--parallel 4"), (TCP, "--length 131072"),
         (TCP, "--congestion cubic"), (TCP, "--bitrate 0"), (TCP, "--connect-timeout 5000"),
         (TCP, "--snd-timeout 10000"), (TCP, "--get-server-output --json-stream"),
         (UDP, "--udp --bitrate 250000000 --udp-counters-64bit"), (UDP, "--length 1300"),
-        (RR, "-4 -H 10.0.0.2 -p 12865"), (RR, "-t TCP_RR -l 30 -D -0.25"),
-        (RR, "-- -P ,12866 -r 64,1024 -D -b 0 -k "), (CRR, "-t TCP_CRR -l 30 -D -0.25"),
-        (CRR, "-- -P ,12866 -r 64,1024 -D -b 0 -k "),
+        (RR, "-4 -H 10.0.0.2 -p 30522"), (RR, "-t TCP_RR -l 30 -D -0.25"),
+        (RR, "-- -P ,30523 -r 64,1024 -D -b 0 -k "), (CRR, "-t TCP_CRR -l 30 -D -0.25"),
+        (CRR, "-- -P ,30523 -r 64,1024 -D -b 0 -k "),
     ],
 )  # fmt: skip
 def test_every_parameter_is_explicit(fields: dict[str, object], options: str) -> None:

@@ -61,6 +61,7 @@ def _parameters(catalog: Catalog) -> list[Parameter]:
         "repeats": {"value": "5"},
         "seed": {"value": "1"},
         "kind": {"value": kinds[-1], "enum": list(kinds)},
+        "context": {"value": ""},
     }
     fields = [
         Parameter(name=name, description=description, **choices.get(name, {}))

@@ -1,6 +1,6 @@
 """The catalog: plugins, profiles and matrices as files. The folder listing is the registry."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,12 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from steps.lib.documents import line_of, read_yaml, suggest, validate
 from steps.lib.errors import InputError
 from steps.lib.explain import kind_of
-from steps.lib.models import Campaign, Matrix, Model, Plugin, Profile
+from steps.lib.models import Applied, Campaign, Digest, Matrix, Model, Origin, Plugin, Profile
 
 CATALOG = Path(__file__).parents[2] / "workflows" / "catalog"
+
+LOCK = "sources.lock.yaml"
+"""Beside the folders: what `cnibench catalog lock` found at the sources of all plugins."""
 
 APPENDED = ("entries",)
 """Lists that a child adds to; every other list replaces its parent's."""
@@ -27,6 +30,7 @@ class Folder(Generic[EntryT]):
 
     path: Path
     model: type[EntryT]
+    finish: Callable[[EntryT], EntryT] = lambda entry: entry
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -45,7 +49,7 @@ class Folder(Generic[EntryT]):
         """
         if name not in self.names:
             raise InputError(f"{self._path(name)}: no such file; {suggest(name, self.names)}")
-        return self._validated(name, self._merged(name, ()))
+        return self.finish(self._validated(name, self._merged(name, ())))
 
     def _path(self, name: str) -> Path:
         return self.path / f"{name}.yaml"
@@ -116,6 +120,12 @@ def _same(child: CommentedMap, parent: dict[str, Any]) -> bool:
     return all(child.get(tag, parent.get(tag)) == parent.get(tag) for tag in ("kind", "mechanism"))
 
 
+class Lock(Model):
+    """The lock file: the digest of each source, by ``Origin.key``."""
+
+    sources: dict[str, Digest]
+
+
 @dataclass(frozen=True)
 class Catalog:
     """All that campaigns can name."""
@@ -124,8 +134,18 @@ class Catalog:
 
     @property
     def plugins(self) -> Folder[Plugin]:
-        """The plugins."""
-        return Folder(self.root / "plugins", Plugin)
+        """The plugins, with the digests of their sources."""
+        return Folder(self.root / "plugins", Plugin, lambda plugin: with_digests(plugin, self.lock))
+
+    @cached_property
+    def lock(self) -> Mapping[str, str]:
+        """Digest of each source that was locked.
+
+        Raises:
+            InputError: the lock file is not what `cnibench catalog lock` writes.
+        """
+        path = self.root / LOCK
+        return validate(Lock, read_yaml(path), path).sources if path.exists() else {}
 
     @property
     def profiles(self) -> Folder[Profile]:
@@ -136,6 +156,25 @@ class Catalog:
     def matrices(self) -> Folder[Matrix]:
         """The traffic matrices."""
         return Folder(self.root / "matrices", Matrix)
+
+
+def origins(plugin: Plugin) -> tuple[Origin, ...]:
+    """All that is fetched to install a plugin."""
+    crds = plugin.install.crds if isinstance(plugin.install, Applied) else None
+    return tuple(o for o in (plugin.source, crds) if o is not None and o.url is not None)
+
+
+def with_digests(plugin: Plugin, digests: Mapping[str, str]) -> Plugin:
+    """The plugin, its sources with the digests that are known of them."""
+    changes: dict[str, object] = {"source": _with_digest(plugin.source, digests)}
+    if isinstance(plugin.install, Applied) and plugin.install.crds is not None:
+        crds = _with_digest(plugin.install.crds, digests)
+        changes["install"] = plugin.install.model_copy(update={"crds": crds})
+    return plugin.model_copy(update=changes)
+
+
+def _with_digest(origin: Origin, digests: Mapping[str, str]) -> Origin:
+    return origin.model_copy(update={"digest": digests.get(origin.key, origin.digest)})
 
 
 class Job(Model):

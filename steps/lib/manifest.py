@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from steps.lib import tools
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.plan import Plan, digest, make_plan, planned_rows
@@ -19,7 +18,7 @@ def require(target: Target) -> None:
     """
     missing = target.missing_requirements()
     if missing:
-        raise InputError("this machine cannot be the target:\n  " + "\n  ".join(missing))
+        raise InputError(f"target {target.name} cannot be used:\n  " + "\n  ".join(missing))
 
 
 def plan_on(job: Job, target: Target) -> Plan:
@@ -34,7 +33,7 @@ def register(job: Job, target: Target, store: Store) -> None:
         InputError: the store holds a campaign of this name that pins something else.
     """
     name = job.campaign.name
-    wanted = digest(job, tools.toolbox_digest(tools.toolbox_of(job.campaign.target)))
+    wanted = digest(job, target.facts(target.nodes()[0]).toolbox_digest)
     stored = read_rows(store, "campaigns", campaign=name)
     if stored:
         _compare(name, stored[0]["digest"], wanted)

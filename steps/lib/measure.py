@@ -12,12 +12,13 @@ from typing import Any
 
 from steps.lib import gates as validity
 from steps.lib.context import Context
+from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Path
 from steps.lib.plan import PlannedCell, cell_identity, pod_mtu, run_time_s
 from steps.lib.reading import Ends, Reading, Window, read
 from steps.lib.row import cost_columns, raw_document, record_columns
 from steps.lib.state import BlockState
-from steps.lib.targets.protocol import EndpointRequest, Process, Target
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
 from steps.lib.tuning import differences, in_force, settings_digest
@@ -158,8 +159,20 @@ def endpoints(target: Target, path: Path, tool: Tool) -> Iterator[Ends]:
             client = stack.enter_context(
                 target.endpoint(EndpointRequest("client", place.kind, place.node_index))
             )
-        addresses = {"loopback": LOOPBACK, "pod": server.address, "node": server.node.address}
-        yield Ends(client, server, addresses[path.address])
+        yield Ends(client, server, _address(path, server))
+
+
+def _address(path: Path, server: Endpoint) -> str:
+    addresses = {
+        "loopback": LOOPBACK,
+        "pod": server.address,
+        "node": server.node.address,
+        "service": server.service_address,
+    }
+    address = addresses[path.address]
+    if address is None:
+        raise RefusedError(f"{server.name} has no {path.address} address")
+    return address
 
 
 def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) -> Run:
@@ -203,7 +216,7 @@ def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
     if ends.shared:
         return {}
     mtu = ends.client.mtu_bytes
-    if ends.address == ends.server.address:
+    if ends.probe_address == ends.server.address:
         mtu = min(mtu, ends.server.mtu_bytes)
     return {mtu: _pings(target, ends, mtu, 1.0), mtu + 1: _pings(target, ends, mtu + 1, 0.1)}
 
@@ -211,7 +224,7 @@ def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
 def _pings(target: Target, ends: Ends, packet_bytes: int, wait_s: float) -> bool:
     payload = str(packet_bytes - ICMP_HEADERS_BYTES)
     options = ["-4", "-n", "-q", "-c", "1", "-W", str(wait_s), "-M", "do", "-s", payload]
-    process = target.start(ends.client, ["ping", *options, ends.address], "probe")
+    process = target.start(ends.client, ["ping", *options, ends.probe_address], "probe")
     return process.stop(wait_s + 1.0)[0] == 0
 
 

@@ -15,7 +15,16 @@ from typing import Any, Literal
 
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
-from steps.lib.models import PATHS, Cell, Plugin, Profile, Traffic, UdpStream
+from steps.lib.models import (
+    PATHS,
+    Cell,
+    PathName,
+    Plugin,
+    Profile,
+    TargetSpec,
+    Traffic,
+    UdpStream,
+)
 from steps.lib.tables import METHOD_VERSION
 
 Role = Literal["cell", "reference"]
@@ -62,7 +71,7 @@ class Block:
             planned.insert(0, ("reference.start", "reference", reference))
             planned.append(("reference.end", "reference", reference))
         return tuple(
-            PlannedCell(id, role, cell, order, self._unsupported(cell))
+            PlannedCell(id, role, cell, order, self.unsupported(cell.path))
             for order, (id, role, cell) in enumerate(planned)
         )
 
@@ -77,8 +86,13 @@ class Block:
             raise InputError(f"block {self.id} has no cell {cell_id!r}")
         return found
 
-    def _unsupported(self, cell: Cell) -> str | None:
-        return self.unsupported_reason or self.plugin.unsupported.get(cell.path)
+    def unsupported(self, path: PathName) -> str | None:
+        """Why nothing can be measured on the path in this block, or None."""
+        return (
+            self.unsupported_reason
+            or _target_lacks(self.job.campaign.target, path)
+            or self.plugin.unsupported.get(path)
+        )
 
 
 @dataclass(frozen=True)
@@ -147,6 +161,15 @@ def pod_mtu(job: Job, plugin: Plugin) -> int:
 def _wrong_target(job: Job, plugin: Plugin) -> str | None:
     kind = job.campaign.target.kind
     return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
+
+
+def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
+    """Why the path does not exist on the target, whatever the plugin."""
+    if target.kind == "namespaces":
+        return "the embedded target has no Services" if PATHS[path].address == "service" else None
+    if PATHS[path].client.kind == "external" and target.external_client is None:
+        return "the campaign names no `target.external_client`"
+    return None
 
 
 def _check_datagrams(job: Job) -> None:

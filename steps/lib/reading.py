@@ -21,6 +21,12 @@ class Ends:
         """Whether both ends live in one network namespace, so that its loopback carries all."""
         return self.address.startswith("127.") or self.client.address == self.server.address
 
+    @property
+    def probe_address(self) -> str:
+        """Where a ping goes: a Service's address answers on the Service's ports only."""
+        virtual = self.address == self.server.service_address
+        return self.server.address if virtual else self.address
+
     def device(self, reference: DeviceRef) -> tuple[str, str | None]:
         """Resolve ``client-node:@uplink`` and the like to a place and the name of a device.
 
@@ -53,10 +59,8 @@ class Reading:
 
 def read(target: Target, ends: Ends) -> Reading:
     """Read CPU first, since that is what the window is divided by, then the other counters."""
-    cpu = target.cpu()
-    at = datetime.now(UTC)
-    counters = {name: target.counters(place) for name, place in ends.places.items()}
-    return Reading(at, cpu, counters)
+    cpu, counters = target.reading(ends.places)
+    return Reading(datetime.now(UTC), cpu, counters)
 
 
 @dataclass(frozen=True)

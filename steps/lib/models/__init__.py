@@ -1,7 +1,28 @@
 """The documents people write: plugins, profiles, matrices, campaigns."""
 
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, Model, Name
-from steps.lib.models.campaign import Campaign, TargetSpec
+from steps.lib.models.campaign import Campaign, ExternalClient, TargetSpec
+from steps.lib.models.install import (
+    Applied,
+    Chart,
+    CniChain,
+    HostNetwork,
+    Manifest,
+    ObjectReference,
+    Patch,
+    Routes,
+    SharedLink,
+    Vxlan,
+)
+from steps.lib.models.life import (
+    Cleanup,
+    Condition,
+    Needs,
+    NodeCommand,
+    ObjectPattern,
+    Ready,
+    VersionCommand,
+)
 from steps.lib.models.matrix import (
     Cell,
     Limits,
@@ -12,44 +33,66 @@ from steps.lib.models.matrix import (
     Traffic,
     UdpStream,
 )
-from steps.lib.models.path import PATH_NAMES, PATHS, EndpointKind, Path, PathName, Placement
+from steps.lib.models.path import (
+    PATH_NAMES,
+    PATHS,
+    AddressKind,
+    EndpointKind,
+    Path,
+    PathName,
+    Placement,
+)
 from steps.lib.models.plugin import (
-    Cleanup,
-    CniChain,
     DeviceRef,
-    HostNetwork,
+    Feature,
+    Features,
     PathEvidence,
     Plugin,
-    Routes,
-    SharedLink,
     TargetKind,
-    Vxlan,
 )
 from steps.lib.models.profile import Profile, Sysctl
+from steps.lib.models.source import Digest, Origin, Source
 
 __all__ = [
     "CELL_ID_LENGTH_MAX",
     "PATHS",
     "PATH_NAMES",
+    "AddressKind",
+    "Applied",
     "Campaign",
     "Cell",
+    "Chart",
     "Cleanup",
     "CniChain",
+    "Condition",
     "DeviceRef",
+    "Digest",
     "EndpointKind",
+    "ExternalClient",
+    "Feature",
+    "Features",
     "HostNetwork",
     "Limits",
+    "Manifest",
     "Matrix",
     "Model",
     "Name",
+    "Needs",
+    "NodeCommand",
+    "ObjectPattern",
+    "ObjectReference",
+    "Origin",
+    "Patch",
     "Path",
     "PathEvidence",
     "PathName",
     "Placement",
     "Plugin",
     "Profile",
+    "Ready",
     "Routes",
     "SharedLink",
+    "Source",
     "Stream",
     "Sysctl",
     "TargetKind",
@@ -58,5 +101,6 @@ __all__ = [
     "TcpTransactions",
     "Traffic",
     "UdpStream",
+    "VersionCommand",
     "Vxlan",
 ]

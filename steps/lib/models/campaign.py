@@ -8,6 +8,14 @@ from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.plugin import TargetKind
 
 
+class ExternalClient(Model):
+    """A client outside of the cluster: this machine, or a network namespace of it."""
+
+    namespace: str | None = Field(
+        default=None, description="Name of a network namespace, as `ip netns` lists it"
+    )
+
+
 class TargetSpec(Model):
     """Where a campaign runs."""
 
@@ -17,6 +25,30 @@ class TargetSpec(Model):
         default="box", description="The pinned tool box, or the machine's own programs"
     )
     underlay_mtu: int = Field(default=1500, ge=1280, le=65535, description="MTU between the nodes")
+    context: str | None = Field(
+        default=None,
+        description="Of the kubeconfig; stated for kubernetes, since the current one may be any",
+    )
+    external_client: ExternalClient | None = Field(
+        default=None, description="Client of external paths; without it they are unsupported"
+    )
+    toolbox_image: str = Field(
+        default="cnibench/toolbox:lab", description="Image of traffic pods and node agents"
+    )
+
+    @model_validator(mode="after")
+    def _a_cluster_is_named_on_purpose(self) -> Self:
+        if self.kind == "kubernetes" and not self.context:
+            raise FieldError(
+                "is missing; write the kubeconfig's context of the cluster to measure: its network "
+                "is replaced, so the current context is never taken by accident",
+                "context",
+            )
+        if self.kind == "namespaces":
+            for name in ("context", "external_client", "toolbox_image"):
+                if getattr(self, name) != TargetSpec.model_fields[name].default:
+                    raise FieldError("is for kind kubernetes only; leave it out", name)
+        return self
 
 
 class Campaign(Model):

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-PathName = Literal["in-pod", "same-node", "cross-node", "external-service", "host-to-host"]
+PathName = Literal[
+    "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host"
+]
 PATH_NAMES: tuple[PathName, ...] = get_args(PathName)
 
 EndpointKind = Literal["pod", "host", "external"]
-AddressKind = Literal["loopback", "pod", "node"]
+AddressKind = Literal["loopback", "pod", "node", "service"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Path:
         client: Where the generator runs.
         server: Where the sink runs; ``None`` means inside the client's own endpoint.
         address: Which address of the server the client dials.
-        published: The server's ports are published on its node (CNI ``portMappings``).
+        published: The server's ports are published: on its node (CNI ``portMappings``), or by a
+            Service with an address in the cluster and a port on the nodes.
     """
 
     client: Placement
@@ -45,6 +48,13 @@ PATHS: dict[PathName, Path] = {
     ),
     "cross-node": Path(
         Placement("pod", 0), Placement("pod", 1), "pod", description="pod to pod on another node"
+    ),
+    "pod-service": Path(
+        Placement("pod", 0),
+        Placement("pod", 1),
+        "service",
+        published=True,
+        description="pod to pod on another node, by the address of a Service",
     ),
     "external-service": Path(
         Placement("external", 0),

@@ -3,9 +3,7 @@
 from functools import cache
 
 from steps.lib import tools
-from steps.lib.errors import InputError
 from steps.lib.models import TargetSpec
-from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.protocol import Target
 
 
@@ -14,8 +12,13 @@ def open_target(spec: TargetSpec) -> Target:
     """Attach to a target; nothing is made or changed.
 
     Raises:
-        InputError: this version has no such kind of target, or its tools are missing.
+        InputError: its tools are missing, or the kubeconfig has no such context.
     """
-    if spec.kind != "namespaces":
-        raise InputError(f"target.kind: {spec.kind!r} is not there yet; write 'namespaces'")
+    # Each brings clients and libraries of its own, of which a process needs one set.
+    if spec.kind == "kubernetes":
+        from steps.lib.targets.kubernetes.target import KubernetesTarget
+
+        return KubernetesTarget(spec)
+    from steps.lib.targets.namespaces import NamespacesTarget
+
     return NamespacesTarget(spec, tools.toolbox_of(spec))

@@ -52,7 +52,8 @@ class Endpoint:
     """A place where a traffic tool runs: a pod, a node itself, or the external client.
 
     ``pair`` is the node-side device of a pod's link (None where there is none), ``start_ms`` the
-    time its creation took (None where nothing was created).
+    time its creation took (None where nothing was created), ``service_address`` the virtual address
+    under which its ports are published (None where there is none).
     """
 
     name: str
@@ -63,6 +64,7 @@ class Endpoint:
     mtu_bytes: int
     pair: str | None = None
     start_ms: float | None = None
+    service_address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,25 @@ Inventory = Mapping[str, frozenset[str]]
 """What there is on a node, by kind (links, routes, rules, nft, processes, ...)."""
 
 
+def difference(before: Inventory, after: Inventory) -> list[str]:
+    """What was left behind and what is missing, as sentences."""
+    found: list[str] = []
+    for kind in sorted(set(before) | set(after)):
+        was, now = before.get(kind, frozenset()), after.get(kind, frozenset())
+        found += [f"{kind}: left behind: {item}" for item in sorted(now - was)]
+        found += [f"{kind}: missing: {item}" for item in sorted(was - now)]
+    return found
+
+
 class Target(Protocol):
     """One place where campaigns run."""
 
     kind: TargetKind
     name: str
-    environment_class: str
+
+    @property
+    def environment_class(self) -> str:
+        """What its numbers can be compared with."""
 
     # ---------- life of the target
     def missing_requirements(self) -> list[str]:
@@ -151,6 +166,9 @@ class Target(Protocol):
 
     def unsupported(self, plugin: Plugin) -> str | None:
         """Why this target cannot run ``plugin`` at all (a missing kernel feature), or None."""
+
+    def let_go(self) -> None:
+        """Take away what only looking at the target needed; a block that holds it stays."""
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the target against any other campaign; OwnershipError if it is taken."""
@@ -180,6 +198,13 @@ class Target(Protocol):
 
     def installation(self) -> Installation | None:
         """What is installed right now, read back; None if nothing is."""
+
+    def prove(self, plugin: Plugin) -> None:
+        """Prove the services of an installed plugin that no path shows (names, for example).
+
+        Raises:
+            RefusedError: one of them does not work; the message names it.
+        """
 
     def remove(self) -> None:
         """Remove pods first, then the plugin. Idempotent."""
@@ -213,8 +238,10 @@ class Target(Protocol):
     def cpu(self) -> CpuTimes:
         """CPU of all nodes now."""
 
-    def counters(self, where: Endpoint | Node) -> Counters:
-        """Counters of an endpoint or a node now."""
+    def reading(
+        self, places: Mapping[str, Endpoint | Node]
+    ) -> tuple[CpuTimes, Mapping[str, Counters]]:
+        """CPU of all nodes, then at once the counters of each place, by the places' names."""
 
     # ---------- memory of the block, kept on the target
     def load_state(self) -> BlockState | None:

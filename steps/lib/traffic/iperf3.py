@@ -9,7 +9,8 @@ from steps.lib.traffic.iperf3_document import Document, ServerDocument
 from steps.lib.traffic.iperf3_reading import read_document
 from steps.lib.traffic.protocol import Boundary, Clock, DocumentError, Interval, ToolRecord
 
-PORT = 5201
+PORT = 30521
+"""Published as a NodePort too, so it lies in the range that Kubernetes has for them."""
 
 CONNECT_TIMEOUT_MS = 5_000
 STALL_TIMEOUT_MS = 10_000

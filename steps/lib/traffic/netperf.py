@@ -8,8 +8,9 @@ from steps.lib.models import TcpTransactions, Traffic
 from steps.lib.traffic.netperf_reading import SELECTION, Record, read_record
 from steps.lib.traffic.protocol import Boundary, Clock, DocumentError, Interval, ToolRecord
 
-CONTROL_PORT = 12865
-DATA_PORT = 12866
+CONTROL_PORT = 30522
+DATA_PORT = 30523
+"""Published as NodePorts too, so they lie in the range that Kubernetes has for them."""
 
 REPORT_STEP_S = 0.25
 """Time between two interim reports: the first one opens the window, so it is the part of the run

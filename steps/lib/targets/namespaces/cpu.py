@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from steps.lib.targets import proc
 from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces.cgroups import Groups
 from steps.lib.targets.protocol import CpuTimes
@@ -18,18 +19,11 @@ def read(groups: Groups, cycles: Cycles) -> CpuTimes:
     at_s = time.monotonic()
     total_cycles = cycles.read()
     with Path("/proc/stat").open() as file:
-        modes = [int(field) / _TICKS_PER_S for field in file.readline().split()[1:]]
-    user, nice, system, idle, iowait, irq, softirq, steal = modes[:8]
+        modes = proc.modes(file.readline())
     return CpuTimes(
         at_s=at_s,
         cpus=os.cpu_count() or 1,
-        user_s=user + nice,
-        system_s=system,
-        idle_s=idle,
-        iowait_s=iowait,
-        irq_s=irq,
-        softirq_s=softirq,
-        steal_s=steal,
+        **modes._asdict(),
         foreign_s=foreign_s(groups.processes()),
         groups=groups.usage_s(),
         cycles=total_cycles,

@@ -6,6 +6,7 @@ Nothing volatile is in it: no counters, no indexes, no learnt entries, no number
 import shutil
 from pathlib import Path
 
+from steps.lib.targets import netfilter
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.layout import Layout
 from steps.lib.targets.namespaces.links import Link, netlink
@@ -48,16 +49,8 @@ def _nftables(namespace: str) -> list[str]:
     """Tables, chains, sets and rules, each with what it stands in; iptables-nft is among them."""
     if shutil.which("nft") is None:
         return []
-    lines, around = [], list[str]()
     listing = output(["nft", "--stateless", "list", "ruleset"], namespace=namespace)
-    for line in (text.strip() for text in listing.splitlines()):
-        if line == "}":
-            around.pop()
-        elif line:
-            lines.append(" > ".join((*around, line.removesuffix("{").strip())))
-            if line.endswith("{"):
-                around.append(line.removesuffix("{").strip())
-    return lines
+    return netfilter.nft_lines(listing)
 
 
 def _iptables_legacy(namespace: str) -> list[str]:

@@ -88,6 +88,9 @@ class NamespacesTarget:
             return f"{plugin.name} is not for targets of kind {self.kind}"
         return requirements.unsupported_links(plugin)
 
+    def let_go(self) -> None:
+        """Looking needs nothing here."""
+
     def lock(self) -> AbstractContextManager[None]:
         """Hold the whole machine, since targets of other names would share its CPUs."""
         return locks.machine(self.name)
@@ -133,6 +136,9 @@ class NamespacesTarget:
     def installation(self) -> Installation | None:
         """What is installed right now, read back; None if nothing is."""
         return self._installer.installation()
+
+    def prove(self, plugin: Plugin) -> None:
+        """Nothing: there are neither names nor Services here, and each path is proven by itself."""
 
     def remove(self) -> None:
         """Remove pods first, then the plugin."""
@@ -194,6 +200,12 @@ class NamespacesTarget:
     def counters(self, where: Endpoint | Node) -> Counters:
         """Counters of an endpoint's or node's namespace now."""
         return counters.read(self._namespace(where))
+
+    def reading(
+        self, places: Mapping[str, Endpoint | Node]
+    ) -> tuple[CpuTimes, Mapping[str, Counters]]:
+        """CPU of the machine, then at once the counters of each place."""
+        return self.cpu(), {name: self.counters(place) for name, place in places.items()}
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:

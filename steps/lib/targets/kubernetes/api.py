@@ -1,0 +1,233 @@
+"""The API server: one context of the kubeconfig, and every request with a limit and retries.
+
+Requests go through ``Api.call``, which gives them a time limit, tries again while the server cannot
+be reached (it may be restarted in the middle of a campaign), and turns what only a person can
+change into an error that says so. Whatever else the server answers is the caller's to understand.
+"""
+
+import functools
+import http.client
+import json
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import websocket
+import yaml
+from kubernetes import config
+from kubernetes.client import (
+    ApiClient,
+    AppsV1Api,
+    Configuration,
+    CoordinationV1Api,
+    CoreV1Api,
+    DiscoveryV1Api,
+)
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.dynamic import DynamicClient
+
+from steps.lib.errors import InputError, TransientError
+
+NAMESPACE = "cnibench"
+"""Everything of ours on the target is in this namespace."""
+
+PART_OF = {"app.kubernetes.io/part-of": "cnibench"}
+FIELD_MANAGER = "cnibench"
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+RETRY_FOR_S = 30.0
+GONE_TIMEOUT_S = 60.0
+RETRY_INTERVAL_S = 0.25
+RETRY_INTERVAL_MAX_S = 2.0
+
+_UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_AGAIN = (0, 429, 500, 502, 503, 504)
+"""Statuses of a server that starts, ends or is overloaded; the client gives 0 for TLS errors."""
+
+_UNREACHABLE = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+
+
+def connect(context: str) -> "Api":
+    """Attach to the cluster of a context; the server is not asked anything yet.
+
+    Raises:
+        InputError: the kubeconfig cannot be read, or has no such context.
+    """
+    configuration = Configuration()
+    load: Callable[..., None] = config.load_kube_config  # It carries no types.
+    # The client takes KUBECONFIG as it was when the client was imported.
+    file = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    try:
+        load(
+            config_file=file,
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    except (ConfigException, OSError, yaml.YAMLError) as error:
+        raise InputError(
+            f"target.context {context!r} cannot be used: {error}; `kubectl config get-contexts` "
+            "lists the contexts of the file that KUBECONFIG names (else ~/.kube/config)"
+        ) from error
+    # Trying again is done here, where the time is limited; urllib3 would do it in silence.
+    configuration.retries = False
+    configuration.keep_alive = True
+    # Exec streams are WebSockets, which have no limit of their own for connecting and sending.
+    websocket.setdefaulttimeout(READ_TIMEOUT_S)
+    return Api(context, configuration)
+
+
+class Api:
+    """One cluster's API server. May be used by several threads."""
+
+    def __init__(self, context: str, configuration: Configuration) -> None:
+        self.context = context
+        self._configuration = configuration
+
+    @cached_property
+    def client(self) -> ApiClient:
+        """The client that all requests share, but for exec streams."""
+        return self.separate_client()
+
+    def separate_client(self) -> ApiClient:
+        """A client of one's own: opening an exec stream replaces methods of the client used."""
+        return ApiClient(self._configuration)
+
+    @cached_property
+    def core(self) -> CoreV1Api:
+        """Pods, Services, nodes, ConfigMaps."""
+        return CoreV1Api(self.client)
+
+    @cached_property
+    def apps(self) -> AppsV1Api:
+        """DaemonSets and Deployments."""
+        return AppsV1Api(self.client)
+
+    @cached_property
+    def discovery(self) -> DiscoveryV1Api:
+        """EndpointSlices."""
+        return DiscoveryV1Api(self.client)
+
+    @cached_property
+    def coordination(self) -> CoordinationV1Api:
+        """Leases."""
+        return CoordinationV1Api(self.client)
+
+    @cached_property
+    def dynamic(self) -> DynamicClient:
+        """Objects of any kind, also of kinds that a plugin brings."""
+        # By itself it keeps what it discovered in a shared temporary file named after the server's
+        # address, so that it would take the kinds of an earlier cluster at 127.0.0.1 for ours.
+        folder = tempfile.mkdtemp(prefix="cnibench-discovery-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        cache = str(Path(folder, "kinds.json"))
+        make: Callable[..., DynamicClient] = DynamicClient
+        dynamic: DynamicClient = self.call(lambda **_: make(self.client, cache_file=cache))
+        return dynamic
+
+    def call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Call a function of the client with a time limit, again while the server is not there.
+
+        A request that got no answer may have been carried out: the caller of a function that
+        creates something has to expect "already exists".
+
+        Raises:
+            InputError: the server does not accept who we are, or does not allow this.
+            TransientError: no usable answer within ``RETRY_FOR_S``.
+            ApiException: any other refusal of the server.
+        """
+        options.setdefault("_request_timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
+        deadline = time.monotonic() + RETRY_FOR_S
+        interval_s = RETRY_INTERVAL_S
+        while True:
+            try:
+                return function(*arguments, **options)
+            except ApiException as error:
+                if error.status in (_UNAUTHENTICATED, _FORBIDDEN):
+                    raise InputError(self._not_allowed(error)) from error
+                if error.status not in _AGAIN:
+                    raise
+                problem: Exception = error
+            except _UNREACHABLE as error:
+                problem = error
+            if time.monotonic() + interval_s > deadline:
+                raise TransientError(
+                    f"the API server of context {self.context} gave no answer in "
+                    f"{RETRY_FOR_S:g} s: {explain(problem)}"
+                ) from problem
+            time.sleep(interval_s)
+            interval_s = min(2 * interval_s, RETRY_INTERVAL_MAX_S)
+
+    def get(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any | None:
+        """As ``call``, but None if what it is about does not exist."""
+        try:
+            return self.call(function, *arguments, **options)
+        except ApiException as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
+
+    def apply(self, body: dict[str, Any]) -> Any:
+        """Server-side apply of one object, ours whoever set its fields before."""
+        resource = self.dynamic.resources.get(api_version=body["apiVersion"], kind=body["kind"])
+        return self.call(
+            functools.partial(self.dynamic.server_side_apply, resource),
+            body=body,
+            namespace=body["metadata"].get("namespace"),
+            field_manager=FIELD_MANAGER,
+            force_conflicts=True,
+        )
+
+    def ensure_namespace(self) -> None:
+        """Make the namespace of everything of ours. Idempotent."""
+        if self.get(self.core.read_namespace, NAMESPACE) is not None:
+            return
+        labels = PART_OF | {"pod-security.kubernetes.io/enforce": "privileged"}
+        body = {"metadata": {"name": NAMESPACE, "labels": labels}}
+        try:
+            self.call(self.core.create_namespace, body)
+        except ApiException as error:
+            if error.status != http.client.CONFLICT:
+                raise
+
+    def delete_namespace(self) -> None:
+        """Delete the namespace of everything of ours, and wait until it is gone. Idempotent.
+
+        Raises:
+            TransientError: it is not gone in time; what keeps it is in the message.
+        """
+        self.get(self.core.delete_namespace, NAMESPACE)
+        deadline = time.monotonic() + GONE_TIMEOUT_S
+        while (found := self.get(self.core.read_namespace, NAMESPACE)) is not None:
+            if time.monotonic() > deadline:
+                said = "; ".join(c.message for c in found.status.conditions or [])
+                raise TransientError(f"namespace {NAMESPACE} is not gone: {said}")
+            time.sleep(RETRY_INTERVAL_S)
+
+    def _not_allowed(self, error: ApiException) -> str:
+        what = "does not know the user" if error.status == _UNAUTHENTICATED else "refused"
+        return (
+            f"the API server of context {self.context} {what}: {explain(error)}; use a kubeconfig "
+            "with the rights of a cluster administrator: nodes and their network are changed"
+        )
+
+
+def explain(error: BaseException) -> str:
+    """What a failed request means, in one line."""
+    if not isinstance(error, ApiException):
+        return " ".join(str(error).split()) or type(error).__name__
+    body = error.body.decode("utf-8", "replace") if isinstance(error.body, bytes) else error.body
+    try:
+        message = json.loads(body or "")["message"]
+    except (ValueError, KeyError, TypeError):
+        message = body or error.reason
+    return " ".join(f"{error.status}: {message}".split())[:500]

@@ -1,0 +1,310 @@
+"""Applying a plugin's objects to the API server, and deleting them so that nothing hangs."""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic import Resource
+from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
+
+from steps.lib.errors import CnibenchError, RefusedError
+from steps.lib.models import Model, ObjectPattern
+from steps.lib.targets.kubernetes.api import FIELD_MANAGER, Api, explain
+
+INSTALL_LABEL = "cnibench.io/install-id"
+"""Tells our objects from those of whoever uses the cluster."""
+
+AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
+"""On an APIService that comes and goes with its CRD, and comes back when it is deleted."""
+
+ESTABLISHED_TIMEOUT_S = 60.0
+DELETED_TIMEOUT_S = 120.0
+STRIPPED_AFTER_S = 30.0
+"""Time that a plugin's controller is given to serve its own finalizers."""
+
+POLL_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+
+
+class Reference(Model):
+    """What names one object."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {place}{self.name}"
+
+
+def reference(body: Object) -> Reference:
+    """The reference to an object of a manifest."""
+    metadata = body["metadata"]
+    return Reference(
+        api_version=body["apiVersion"],
+        kind=body["kind"],
+        name=metadata["name"],
+        namespace=metadata.get("namespace"),
+    )
+
+
+def refuse_foreign(api: Api, objects: Iterable[Object]) -> None:
+    """Refuse to take over what somebody else made: removing the plugin would delete it.
+
+    Raises:
+        RefusedError: an object exists and is not ours.
+    """
+    foreign = [str(reference(body)) for body in objects if _is_foreign(api, reference(body))]
+    if foreign:
+        raise RefusedError(
+            "the cluster has objects of this plugin that cnibench did not make: "
+            f"{', '.join(foreign)}; remove that installation first, or use another cluster"
+        )
+
+
+def apply_all(api: Api, objects: Sequence[Object], install_id: str) -> None:
+    """Apply in the given order by server-side apply; CRDs are established before what uses them.
+
+    Raises:
+        RefusedError: the API server does not take an object, or a CRD is never established.
+    """
+    definitions = [body for body in objects if body["kind"] == "CustomResourceDefinition"]
+    for body in definitions:
+        _apply(api, body, install_id)
+    for body in definitions:
+        _wait_established(api, body["metadata"]["name"])
+    if definitions:
+        api.dynamic.resources.invalidate_cache()
+    for body in objects:
+        if body not in definitions:
+            _apply(api, body, install_id)
+
+
+def delete_all(
+    api: Api,
+    references: Sequence[Reference],
+    first: Sequence[ObjectPattern] = (),
+    strip_finalizers: Sequence[str] = (),
+) -> None:
+    """Delete in reverse order of applying, and wait until everything is gone. Idempotent.
+
+    Webhooks and aggregated APIs (``first``) go before all else, whoever made them, since they would
+    refuse what follows once their pods are gone; then instances of our CRDs, while their controller
+    still serves their finalizers; then the rest.
+
+    Args:
+        api: The cluster.
+        references: What was applied, in that order.
+        first: What is deleted before everything else.
+        strip_finalizers: Patterns of finalizers that may be taken away from what does not go.
+
+    Raises:
+        RefusedError: something is still there when the time is over.
+    """
+    early = [found for pattern in first for found in _matching(api, pattern)]
+    definitions = [r for r in references if r.kind == "CustomResourceDefinition"]
+    instances = [i for d in definitions for i in _instances(api, d)]
+    rest = [r for r in reversed(references) if r not in early and r not in definitions]
+    for group in (early, instances, rest, definitions):
+        for each in group:
+            _delete(api, each)
+        _wait_gone(api, group, strip_finalizers)
+
+
+def resource_of(api: Api, wanted: Reference) -> Resource | None:
+    """The API's resource of a kind, or None where the API server does not know the kind."""
+    try:
+        found: Resource = api.dynamic.resources.get(
+            api_version=wanted.api_version, kind=wanted.kind
+        )
+    except ResourceNotFoundError:
+        return None
+    return found
+
+
+def read(api: Api, wanted: Reference) -> Any | None:
+    """An object, or None if it is not there."""
+    resource = resource_of(api, wanted)
+    if resource is None:
+        return None
+    try:
+        return api.call(resource.get, name=wanted.name, namespace=_namespace(resource, wanted))
+    except NotFoundError:
+        return None
+
+
+def _namespace(resource: Resource, wanted: Reference) -> str | None:
+    """Where the object is; an object that says nothing is in ``default``, as kubectl has it."""
+    return wanted.namespace or ("default" if resource.namespaced else None)
+
+
+def _is_foreign(api: Api, wanted: Reference) -> bool:
+    # A namespace is shared by nature; one that others made is not deleted either.
+    return wanted.kind != "Namespace" and _is_not_ours(read(api, wanted))
+
+
+def _is_not_ours(found: Any | None) -> bool:
+    return found is not None and INSTALL_LABEL not in dict(found.metadata.labels or {})
+
+
+def _apply(api: Api, body: Object, install_id: str) -> None:
+    wanted = reference(body)
+    if wanted.kind == "Namespace" and _is_not_ours(read(api, wanted)):
+        return
+    labels = body["metadata"].get("labels") or {}
+    labelled = {
+        **body,
+        "metadata": {**body["metadata"], "labels": {**labels, INSTALL_LABEL: install_id}},
+    }
+    resource = resource_of(api, wanted)
+    if resource is None:
+        raise RefusedError(f"{wanted}: the API server does not know {wanted.api_version}")
+    try:
+        api.call(
+            resource.server_side_apply,
+            body=labelled,
+            namespace=_namespace(resource, wanted),
+            field_manager=FIELD_MANAGER,
+            force_conflicts=True,
+        )
+    except ApiException as error:
+        raise RefusedError(f"{wanted}: the API server refused it: {explain(error)}") from error
+
+
+def _wait_established(api: Api, name: str) -> None:
+    wanted = Reference(
+        api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition", name=name
+    )
+    last = "it is not there"
+    deadline = time.monotonic() + ESTABLISHED_TIMEOUT_S
+    while time.monotonic() < deadline:
+        found = read(api, wanted)
+        conditions = ((found.to_dict() if found else {}).get("status") or {}).get(
+            "conditions"
+        ) or []
+        if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+            return
+        last = "; ".join(f"{c['type']}={c['status']} {c.get('message', '')}" for c in conditions)
+        time.sleep(POLL_S / 5)
+    raise RefusedError(
+        f"{wanted} was not established in {ESTABLISHED_TIMEOUT_S:.0f} s: {last or 'no condition'}"
+    )
+
+
+def _matching(api: Api, pattern: ObjectPattern) -> list[Reference]:
+    of_kind = Reference(api_version=pattern.api_version, kind=pattern.kind, name=pattern.name)
+    return [r for r in _all_of(api, of_kind) if fnmatchcase(r.name, pattern.name)]
+
+
+def _instances(api: Api, definition: Reference) -> list[Reference]:
+    """Every object of a CRD."""
+    found = read(api, definition)
+    if found is None:
+        return []
+    spec = found.to_dict()["spec"]
+    version = next(v["name"] for v in spec["versions"] if v["storage"])
+    api_version, kind = f"{spec['group']}/{version}", spec["names"]["kind"]
+    return _all_of(api, Reference(api_version=api_version, kind=kind, name="*"))
+
+
+def _all_of(api: Api, of_kind: Reference) -> list[Reference]:
+    """Every object of a kind, in all namespaces."""
+    resource = resource_of(api, of_kind)
+    if resource is None:
+        return []
+    try:
+        items = api.call(resource.get).items
+    except NotFoundError:
+        return []
+    return [
+        Reference(
+            api_version=of_kind.api_version,
+            kind=of_kind.kind,
+            name=item.metadata.name,
+            namespace=item.metadata.namespace,
+        )
+        for item in items
+        if AUTOMANAGED not in dict(item.metadata.labels or {})
+    ]
+
+
+def _delete(api: Api, wanted: Reference) -> None:
+    resource = resource_of(api, wanted)
+    if resource is None or not _is_there(api, wanted):
+        return
+    try:
+        api.call(
+            resource.delete,
+            name=wanted.name,
+            namespace=_namespace(resource, wanted),
+            body={"propagationPolicy": "Foreground"},
+        )
+    except NotFoundError:
+        return
+
+
+def _wait_gone(api: Api, references: Sequence[Reference], strip_finalizers: Sequence[str]) -> None:
+    waiting = list(references)
+    deadline = time.monotonic() + DELETED_TIMEOUT_S
+    stripped = False
+    while True:
+        waiting = [r for r in waiting if _is_there(api, r)]
+        if not waiting:
+            return
+        left_s = deadline - time.monotonic()
+        if left_s < 0:
+            raise RefusedError(
+                f"not deleted in {DELETED_TIMEOUT_S:.0f} s: "
+                + "; ".join(f"{r} ({_why_not_gone(api, r)})" for r in waiting)
+            )
+        if DELETED_TIMEOUT_S - left_s > STRIPPED_AFTER_S and strip_finalizers and not stripped:
+            stripped = True
+            for each in waiting:
+                _strip(api, each, strip_finalizers)
+        time.sleep(POLL_S)
+
+
+def _is_there(api: Api, wanted: Reference) -> bool:
+    found = read(api, wanted)
+    return found is not None and not (wanted.kind == "Namespace" and _is_not_ours(found))
+
+
+def _why_not_gone(api: Api, wanted: Reference) -> str:
+    found = read(api, wanted)
+    if found is None:
+        return "just gone"
+    document = found.to_dict()
+    finalizers = document["metadata"].get("finalizers") or []
+    conditions = (document.get("status") or {}).get("conditions") or []
+    said = [f"{c['type']}: {c['message']}" for c in conditions if c.get("message")]
+    return "; ".join([f"finalizers {', '.join(finalizers) or 'none'}", *said])
+
+
+def _strip(api: Api, wanted: Reference, patterns: Sequence[str]) -> None:
+    """Take away the finalizers that the plugin's description allows, and say so."""
+    found, resource = read(api, wanted), resource_of(api, wanted)
+    if found is None or resource is None:
+        return
+    finalizers = list(found.metadata.finalizers or [])
+    kept = [f for f in finalizers if not any(fnmatchcase(f, p) for p in patterns)]
+    if kept == finalizers:
+        return
+    logger.warning("%s: finalizers taken away: %s", wanted, sorted(set(finalizers) - set(kept)))
+    try:
+        api.call(
+            resource.patch,
+            name=wanted.name,
+            namespace=_namespace(resource, wanted),
+            body={"metadata": {"finalizers": kept}},
+            content_type="application/merge-patch+json",
+        )
+    except (ApiException, CnibenchError) as error:
+        logger.warning("%s: its finalizers could not be changed: %s", wanted, error)

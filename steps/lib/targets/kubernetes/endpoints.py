@@ -1,0 +1,279 @@
+"""Endpoints: pods on given nodes, the nodes themselves, the client outside of the cluster."""
+
+import logging
+import shlex
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from steps.lib.errors import CnibenchError, RefusedError, TransientError
+from steps.lib.models import TargetSpec
+from steps.lib.targets.kubernetes import pods, readings
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.endpoint_pods import (
+    GROUPS,
+    LABELS,
+    NAME_LABEL,
+    SELECTOR,
+    PodEndpoint,
+    body,
+    placed,
+    where,
+)
+from steps.lib.targets.kubernetes.external import External, ExternalEndpoint
+from steps.lib.targets.kubernetes.launcher import FIFO, new_mark
+from steps.lib.targets.kubernetes.processes import Ended, Launched, Running
+from steps.lib.targets.kubernetes.readings import Strangers
+from steps.lib.targets.kubernetes.services import Services
+from steps.lib.targets.protocol import (
+    Counters,
+    CpuTimes,
+    Endpoint,
+    EndpointRequest,
+    Node,
+    Process,
+)
+
+PROBE = "probe"
+PROBE_TIMEOUT_S = 20.0
+LISTEN_POLL_S = 0.01
+
+logger = logging.getLogger(__name__)
+
+
+class Endpoints:
+    """Makes and takes away endpoints, runs tools in them, and reads their counters.
+
+    Args:
+        api: The cluster.
+        agents: On all nodes.
+        spec: Image of the tools, external client.
+        nodes: Of the target.
+        has_pod_network: Whether the installed plugin gives pods a network of their own; else they
+            share their node's. Raises RefusedError if no plugin is installed.
+        plugin_namespaces: Whose pods are the installed plugin's.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        agents: Agents,
+        spec: TargetSpec,
+        nodes: Sequence[Node],
+        has_pod_network: Callable[[], bool] = lambda: True,
+        plugin_namespaces: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        self._api, self._agents, self._spec, self._nodes = api, agents, spec, tuple(nodes)
+        self._has_pod_network = has_pod_network
+        self._strangers = Strangers(api, plugin_namespaces)
+        self._services = Services(api, agents, self._nodes)
+        self._present: dict[str, PodEndpoint] = {}
+        self._running: dict[tuple[str, str], Running] = {}
+
+    @cached_property
+    def _external(self) -> External:
+        return External(self._spec, self._nodes[0])
+
+    # ---------- life
+    @contextmanager
+    def make(self, request: EndpointRequest) -> Iterator[Endpoint]:
+        """Make an endpoint for the time of the block; its tools end with it.
+
+        Raises:
+            RefusedError: the pod does not start, or a Service does not work.
+            InputError: the target has no external client.
+        """
+        if request.kind == "external":
+            with self._external.make(request) as endpoint:
+                yield endpoint
+            return
+        name = f"cnibench-{request.name}"
+        try:
+            yield self._made(name, request)
+        except BaseException:
+            try:
+                self._take_away(name)
+            except CnibenchError as error:  # The first error is the one that matters.
+                logger.warning("pod=%s could not be taken away: %s", name, error)
+            raise
+        self._take_away(name)
+
+    def take_away_all(self) -> None:
+        """Delete every pod and Service that a killed process may have left. Idempotent."""
+        api = self._api
+        services = api.get(api.core.list_namespaced_service, NAMESPACE, label_selector=SELECTOR)
+        for service in services.items if services else ():
+            self._services.delete(service.metadata.name)
+        listed = api.get(api.core.list_namespaced_pod, NAMESPACE, label_selector=SELECTOR)
+        pods.delete(api, *(pod.metadata.name for pod in (listed.items if listed else ())))
+        self._present.clear()
+        self._running.clear()
+        self._external.take_away()
+
+    # ---------- traffic
+    def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
+        """Start a tool in an endpoint, once for each group; probes as often as one likes.
+
+        Probes run at once to their end, in the endpoint's network but beside its containers.
+        """
+        if isinstance(endpoint, ExternalEndpoint):
+            return self._external.start(command, group)
+        place = placed(endpoint)
+        if group == PROBE:
+            return Ended(tuple(command), self._probed(place, command))
+        container = place.containers.get(group)
+        if container is None:
+            raise CnibenchError(f"endpoint {place.name} was not made for the group {group!r}")
+        launched = self._agents.call(
+            place.node.name, "launch", container=container, fifo=FIFO, line=shlex.join(command)
+        )
+        if not launched and (place.pod, group) in self._running:
+            raise CnibenchError(f"a {group} was started in {place.pod} before: it takes one only")
+        where = Launched(place.pod, place.node.name, group, container, place.mark)
+        running = Running(self._api, self._agents, where, tuple(command))
+        self._running[place.pod, group] = running
+        return running
+
+    def wait_listening(
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+    ) -> None:
+        """Look at the endpoint's socket table until the port is there; never connect to it.
+
+        Raises:
+            RefusedError: a tool of the endpoint ended instead.
+            TransientError: nothing listens in time.
+        """
+        place = placed(endpoint)
+        deadline = time.monotonic() + timeout_s
+        wanted = {"port": port, "protocol": protocol, "container": place.network}
+        while not self._agents.call(place.node.name, "listening", **wanted):
+            server = self._running.get((place.pod, "server"))
+            if server is not None and server.has_ended:
+                status, said = server.stop(0.0)
+                words = said.decode("utf-8", "replace").strip()[-300:]
+                raise RefusedError(
+                    f"{server.command[0]} in {place.name} ended with {status} before it listened "
+                    f"on {protocol} port {port}: {words}"
+                )
+            if time.monotonic() > deadline:
+                raise TransientError(
+                    f"nothing listens on {protocol} port {port} in {place.name} after "
+                    f"{timeout_s:g} s"
+                )
+            time.sleep(LISTEN_POLL_S)
+
+    # ---------- readings
+    def read_setting(self, endpoint: Endpoint, name: str) -> str | None:
+        """Value in force inside an endpoint; None where it is not visible there."""
+        if isinstance(endpoint, ExternalEndpoint):
+            return self._external.read_setting(name)
+        place = placed(endpoint)
+        value: str | None = self._agents.call(
+            place.node.name, "read_setting", name=name, container=place.network
+        )
+        return value
+
+    def reading(
+        self, places: Mapping[str, Endpoint | Node]
+    ) -> tuple[CpuTimes, Mapping[str, Counters]]:
+        """CPU of all nodes and counters of the places, by one question to each node at once."""
+        asked: dict[str, dict[str, Any]] = {
+            node.name: {"places": {}, "containers": self._containers(node)} for node in self._nodes
+        }
+        outside = []
+        for name, place in places.items():
+            node, container = where(place)
+            if node.name in asked:
+                asked[node.name]["places"][name] = container
+            else:
+                outside.append(name)
+        told = self._agents.call_each("reading", asked)
+        found = {name: self._external.counters() for name in outside}
+        for answer in told.values():
+            found |= {n: readings.counters(text) for n, text in answer["counters"].items()}
+        cpu = {node: answer["cpu"] for node, answer in told.items()}
+        return self._with_external(cpu), found
+
+    def _containers(self, node: Node) -> dict[str, str]:
+        """Containers of our endpoints on a node, with their pods."""
+        places = [place for place in self._present.values() if place.node == node]
+        return {each: place.uid for place in places for each in place.containers.values()}
+
+    def _with_external(self, told: Mapping[str, Mapping[str, Any]]) -> CpuTimes:
+        groups: dict[str, list[str]] = {group: [] for group in GROUPS}
+        for place in self._present.values():
+            for group, container in place.containers.items():
+                groups[group].append(container)
+        times = readings.cpu_times(self._agents, told, groups, self._strangers)
+        outside = self._external.usage_s()
+        together = {
+            name: times.groups.get(name, 0.0) + outside.get(name, 0.0)
+            for name in {*times.groups, *outside}
+        }
+        return replace(times, groups=together)
+
+    # ---------- pods
+    def _made(self, name: str, request: EndpointRequest) -> PodEndpoint:
+        node = self._nodes[request.node_index]
+        host_network = request.kind == "host" or not self._has_pod_network()
+        mark = new_mark()
+        started_s = time.perf_counter()
+        image = self._spec.toolbox_image
+        pods.create(
+            self._api,
+            body(name, request, node, image=image, host_network=host_network, mark=mark),
+        )
+        pod = pods.wait_started(self._api, name)
+        start_ms = (time.perf_counter() - started_s) * 1e3
+        containers = {
+            status.name: status.container_id.partition("://")[2]
+            for status in pod.status.container_statuses
+        }
+        first = next(iter(containers.values()))
+        seen = self._agents.call(
+            node.name, "pod_network", container=first, address=pod.status.pod_ip
+        )
+        place = PodEndpoint(
+            name=request.name,
+            kind=request.kind,
+            node=node,
+            address=pod.status.pod_ip,
+            start_ms=start_ms,
+            pod=name,
+            uid=pod.metadata.uid,
+            mark=mark,
+            containers=containers,
+            host_network=host_network,
+            **seen,
+        )
+        if request.published_ports:
+            place = self._published(place, request.published_ports)
+        self._present[name] = place
+        return place
+
+    def _published(self, place: PodEndpoint, ports: tuple[int, ...]) -> PodEndpoint:
+        selector = {NAME_LABEL: place.name}
+        address = self._services.publish(place.pod, LABELS, selector, ports)
+        self._services.wait_works(place.pod, address, place.node, place.network, ports)
+        return replace(place, service_address=address)
+
+    def _take_away(self, name: str) -> None:
+        self._present.pop(name, None)
+        for key in [key for key in self._running if key[0] == name]:
+            del self._running[key]
+        self._services.delete(name)
+        pods.delete(self._api, name)
+
+    def _probed(self, place: PodEndpoint, command: Sequence[str]) -> dict[str, Any]:
+        told: dict[str, Any] = self._agents.call(
+            place.node.name,
+            "run",
+            command=list(command),
+            container=place.network,
+            timeout_s=PROBE_TIMEOUT_S,
+        )
+        return told

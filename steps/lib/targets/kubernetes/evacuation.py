@@ -1,0 +1,76 @@
+"""Emptying nodes of pods before their network goes: without it, they could not be ended any more.
+
+A pod's end needs the CNI plugin that made its network; when that is gone the pod hangs in
+``Terminating``. So nodes are first closed for new pods, by a taint of our own (an administrator's
+cordon stays what it is), and then emptied.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from kubernetes.client import V1Taint
+
+from steps.lib.errors import RefusedError
+from steps.lib.targets.kubernetes.api import Api
+from steps.lib.targets.kubernetes.readiness import pod_says
+
+TAINT = "cnibench.io/no-network"
+GRACE_S = 5
+GONE_TIMEOUT_S = 120.0
+POLL_S = 0.5
+
+
+def close(api: Api, nodes: Sequence[str]) -> None:
+    """Keep new pods off the nodes. Idempotent."""
+    for node in nodes:
+        _set_taint(api, node, closed=True)
+
+
+def open_again(api: Api, nodes: Sequence[str]) -> None:
+    """Undo ``close``. Idempotent."""
+    for node in nodes:
+        _set_taint(api, node, closed=False)
+
+
+def empty(api: Api, nodes: Sequence[str]) -> None:
+    """End every pod that has a network of its own, and wait until it is gone.
+
+    Raises:
+        RefusedError: a pod is still there when the time is over.
+    """
+    for pod in _networked_pods(api, nodes):
+        api.get(
+            api.core.delete_namespaced_pod,
+            pod.metadata.name,
+            pod.metadata.namespace,
+            grace_period_seconds=GRACE_S,
+        )
+    deadline = time.monotonic() + GONE_TIMEOUT_S
+    while pods := _networked_pods(api, nodes):
+        if time.monotonic() > deadline:
+            said = "".join(f"\n  {line}" for pod in pods for line in pod_says(api, pod))
+            names = ", ".join(f"{p.metadata.namespace}/{p.metadata.name}" for p in pods)
+            raise RefusedError(f"pods not gone in {GONE_TIMEOUT_S:.0f} s: {names}{said}")
+        time.sleep(POLL_S)
+
+
+def _networked_pods(api: Api, nodes: Sequence[str]) -> list[Any]:
+    pods = api.call(api.core.list_pod_for_all_namespaces).items
+    return [p for p in pods if p.spec.node_name in nodes and not p.spec.host_network]
+
+
+def _set_taint(api: Api, name: str, *, closed: bool) -> None:
+    node = api.call(api.core.read_node, name)
+    present = [t for t in node.spec.taints or [] if t.key != TAINT]
+    if closed:
+        present.append(V1Taint(key=TAINT, effect="NoSchedule"))
+    replace_taints(api, node, present)
+
+
+def replace_taints(api: Api, node: Any, taints: list[V1Taint]) -> None:
+    """Give a node exactly these taints, unless somebody changed it meanwhile."""
+    metadata = {"resourceVersion": node.metadata.resource_version}
+    # A strategic merge patch (which the client sends) would merge the list by keys.
+    spec = {"taints": [{"$patch": "replace"}, *taints]}
+    api.call(api.core.patch_node, node.metadata.name, {"metadata": metadata, "spec": spec})

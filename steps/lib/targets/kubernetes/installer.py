@@ -1,0 +1,231 @@
+"""Installing, reading back and removing a plugin, as its data describes it."""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from steps.lib.errors import RefusedError
+from steps.lib.models import Applied, Cleanup, CniChain, Model, Plugin
+from steps.lib.rendering import fill
+from steps.lib.rendering import objects as rendered
+from steps.lib.targets.kubernetes import evacuation, node_commands
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.api import Api
+from steps.lib.targets.kubernetes.applying import (
+    Reference,
+    apply_all,
+    delete_all,
+    reference,
+    refuse_foreign,
+)
+from steps.lib.targets.kubernetes.memory import Memory
+from steps.lib.targets.kubernetes.node_commands import CleanUp
+from steps.lib.targets.kubernetes.node_marks import remove_marks
+from steps.lib.targets.kubernetes.readiness import Readiness
+from steps.lib.targets.kubernetes.reference_chain import ReferenceChain
+from steps.lib.targets.protocol import Installation, Node
+
+logger = logging.getLogger(__name__)
+
+RECORD = "cnibench-installation"
+CNI_CONFIGURATIONS = "/etc/cni/net.d"
+
+NODE_ACTIONS = (
+    "links", "nft_tables", "paths", "iptables", "ipsets", "routes", "rules", "bpf_pins", "tc",
+    "modules",
+)  # fmt: skip
+"""Fields of ``Cleanup`` that a node's agent carries out."""
+
+
+class Installed(Model):
+    """What was installed; written before the first change, so that a crash can be undone."""
+
+    install_id: str
+    plugin: Plugin
+    version: str
+    objects: tuple[Reference, ...] = ()
+    commands: tuple[CleanUp, ...] = ()
+
+
+@dataclass(frozen=True)
+class Installer:
+    """Puts one plugin at a time on a cluster."""
+
+    api: Api
+    agents: Agents
+    memory: Memory
+    nodes: Sequence[Node]
+    values: Mapping[str, str]
+    """Placeholders of manifests."""
+    pod_cidrs: Mapping[str, str]
+    underlay_mtu_bytes: int
+
+    def current(self) -> Installed | None:
+        """What is installed, or was being installed when a process died."""
+        text = self.memory.load(RECORD)
+        return None if text is None else Installed.model_validate_json(text)
+
+    def install(self, plugin: Plugin, install_id: str) -> None:
+        """Put the plugin on every node and wait until it says that it is ready.
+
+        Raises:
+            InputError: the plugin's data cannot be used.
+            RefusedError: another plugin is installed, or this one does not become ready.
+        """
+        present = self.current()
+        if present is not None:
+            raise RefusedError(
+                f"{present.plugin.name} is installed; remove it before {plugin.name}"
+            )
+        record = Installed(install_id=install_id, plugin=plugin, version=plugin.source.version)
+        evacuation.open_again(self.api, self._names)
+        match plugin.install:
+            case Applied():
+                record = self._apply(record, plugin.install)
+            case CniChain() as chain:
+                self._save(record)
+                self._chain(plugin).lay_out(plugin, chain)
+                self._wait(plugin)
+            case _:
+                self._save(record)  # No pod network: nothing to lay out.
+        self._save(record.model_copy(update={"version": self._version(plugin)}))
+
+    def installation(self) -> Installation | None:
+        """Version and fingerprint of what is there: images that run, configuration of each node."""
+        present = self.current()
+        if present is None:
+            return None
+        evidence = [present.install_id, present.plugin.model_dump_json(), present.version]
+        evidence += self._images(present.plugin)
+        for node in self.nodes:
+            hashes = self.agents.call(node.name, "hashes", directory=CNI_CONFIGURATIONS)
+            evidence.append(json.dumps(hashes, sort_keys=True))
+        digest = hashlib.sha256(json.dumps(evidence[1:]).encode()).hexdigest()
+        return Installation(present.version, digest)
+
+    def remove(self) -> None:
+        """End all pods of the pod network, then take the plugin away. Idempotent."""
+        present = self.current()
+        if present is None:
+            return
+        plugin = present.plugin
+        evacuation.close(self.api, self._names)
+        evacuation.empty(self.api, self._names)
+        removes = plugin.removes
+        delete_all(self.api, present.objects, removes.first, removes.strip_finalizers)
+        for node in self.nodes:
+            for command in present.commands:
+                node_commands.run_on(self.api, node.name, command)
+        if isinstance(plugin.install, CniChain):
+            self._chain(plugin).take_away(plugin.install)
+        for node in self.nodes:
+            self._clean(node, plugin)
+        remove_marks(self.api, self._names, removes)
+        evacuation.open_again(self.api, self._names)
+        self.memory.delete(RECORD)
+
+    @property
+    def _names(self) -> list[str]:
+        return [node.name for node in self.nodes]
+
+    def _save(self, record: Installed) -> None:
+        self.memory.save(RECORD, record.model_dump_json())
+
+    def _apply(self, record: Installed, install: Applied) -> Installed:
+        plugin = record.plugin
+        values = {**self.values, "pod_mtu": str(self._pod_mtu(plugin))}
+        objects = rendered(plugin, values)
+        refuse_foreign(self.api, objects)
+        record = record.model_copy(
+            update={
+                "objects": tuple(reference(body) for body in objects),
+                "commands": tuple(node_commands.prepared(plugin.removes.commands, objects)),
+            }
+        )
+        self._save(record)
+        for node in self.nodes:
+            for path, text in install.files.items():
+                self.agents.call(node.name, "write_file", path=path, text=fill(text, values))
+        apply_all(self.api, objects, record.install_id)
+        self._wait(plugin)
+        return record
+
+    def _clean(self, node: Node, plugin: Plugin) -> None:
+        """Carry out the declared actions; what could not be done shows as residue."""
+        values = {**self.values, "pod_mtu": str(self._pod_mtu(plugin))}
+        told = self.agents.call(node.name, "clean", actions=fill(_actions(plugin), values))
+        for problem in told["problems"]:
+            logger.warning("node=%s clean-up: %s", node.name, problem)
+
+    def _wait(self, plugin: Plugin) -> None:
+        Readiness(self.api, self._names, self._file_exists).wait(plugin.ready)
+
+    def _file_exists(self, node: str, path: str) -> bool:
+        return bool(self.agents.call(node, "exists", path=path))
+
+    def _chain(self, plugin: Plugin) -> ReferenceChain:
+        return ReferenceChain(self.agents, self.nodes, self.pod_cidrs, self._pod_mtu(plugin))
+
+    def _pod_mtu(self, plugin: Plugin) -> int:
+        return self.underlay_mtu_bytes - plugin.mtu_overhead_bytes
+
+    def _version(self, plugin: Plugin) -> str:
+        """What the running plugin says that it is; without a command for it, what the data says.
+
+        Raises:
+            RefusedError: it does not say.
+        """
+        asked = plugin.version
+        if asked is None:
+            return plugin.source.version
+        pod = self._pods(asked.workload)[0]
+        statuses = {s.name: s for s in pod.status.container_statuses or []}
+        if asked.container not in statuses:
+            raise RefusedError(f"version: {asked.workload} has no container {asked.container!r}")
+        container = statuses[asked.container].container_id.partition("://")[2]
+        result = self.agents.call(
+            pod.spec.node_name, "run_in_container", container=container, command=asked.command
+        )
+        found = re.search(asked.pattern, result["stdout"] + result["stderr"])
+        if not found:
+            raise RefusedError(
+                f"version: {' '.join(asked.command)} in {asked.workload} printed "
+                f"{(result['stdout'] + result['stderr']).strip()[:200]!r}, in which "
+                f"{asked.pattern!r} is not found"
+            )
+        return found[1]
+
+    def _images(self, plugin: Plugin) -> list[str]:
+        """Images that the plugin's pods really run, by digest."""
+        workloads = (*plugin.ready.daemonsets, *plugin.ready.deployments)
+        return sorted(
+            {
+                f"{workload} {status.name} {status.image_id}"
+                for workload in workloads
+                for pod in self._pods(workload)
+                for status in pod.status.container_statuses or []
+            }
+        )
+
+    def _pods(self, workload: str) -> list[Any]:
+        namespace, _, name = workload.partition("/")
+        pods = self.api.call(self.api.core.list_namespaced_pod, namespace).items
+        return [p for p in pods if _belongs(p, name)]
+
+
+def _belongs(pod: Any, workload: str) -> bool:
+    """Whether a pod is of a DaemonSet, or of a Deployment by way of its ReplicaSet."""
+    owners = [o.name for o in pod.metadata.owner_references or []]
+    return any(o == workload or o.rpartition("-")[0] == workload for o in owners)
+
+
+def _actions(plugin: Plugin) -> dict[str, Any]:
+    removes: Cleanup = plugin.removes
+    actions = {name: list(getattr(removes, name)) for name in NODE_ACTIONS}
+    if isinstance(plugin.install, Applied):
+        actions["paths"] += list(plugin.install.files)
+    return actions

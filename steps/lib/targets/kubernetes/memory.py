@@ -1,0 +1,150 @@
+"""What has to outlive every process: documents in ConfigMaps, and a lease that keeps others out."""
+
+import base64
+import logging
+import os
+import socket
+import threading
+import uuid
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from steps.lib.errors import CnibenchError, OwnershipError
+from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, Api
+
+LABELS = PART_OF | {"app.kubernetes.io/component": "memory"}
+
+LEASE = "cnibench"
+LEASE_S = 60
+RENEW_S = 15.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Documents by name. Compressed: an inventory is long, and a ConfigMap holds at most 1 MiB."""
+
+    api: Api
+
+    def load(self, name: str) -> str | None:
+        """The document, or None if there is none."""
+        found = self.api.get(self.api.core.read_namespaced_config_map, name, NAMESPACE)
+        if found is None:
+            return None
+        return zlib.decompress(base64.b64decode(found.binary_data["document"])).decode()
+
+    def save(self, name: str, document: str) -> None:
+        """Write or replace the document."""
+        body = client.V1ConfigMap(
+            metadata=client.V1ObjectMeta(name=name, labels=LABELS),
+            binary_data={
+                "document": base64.b64encode(zlib.compress(document.encode())).decode("ascii")
+            },
+        )
+        if self.api.get(self.api.core.replace_namespaced_config_map, name, NAMESPACE, body) is None:
+            self.api.call(self.api.core.create_namespaced_config_map, NAMESPACE, body)
+
+    def delete(self, name: str) -> None:
+        """Forget the document. Idempotent."""
+        self.api.get(self.api.core.delete_namespaced_config_map, name, NAMESPACE)
+
+    def names(self) -> list[str]:
+        """Names of all documents."""
+        selector = ",".join(f"{name}={value}" for name, value in LABELS.items())
+        core = self.api.core
+        found = self.api.get(core.list_namespaced_config_map, NAMESPACE, label_selector=selector)
+        return [item.metadata.name for item in (found.items if found else ())]
+
+
+def is_held(api: Api) -> bool:
+    """Whether a campaign holds the target now."""
+    present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+    return present is not None and _is_in_force(present)
+
+
+@contextmanager
+def lease(api: Api, target: str) -> Iterator[None]:
+    """Hold the target against every other campaign, from wherever it is run.
+
+    A lease of the API server that is renewed by a thread (Kubernetes, coordination.k8s.io/v1). Who
+    was killed holds it for ``LEASE_S`` seconds more.
+
+    Raises:
+        OwnershipError: somebody else holds it.
+    """
+    holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+    _acquire(api, target, holder)
+    stop = threading.Event()
+    renewer = threading.Thread(target=_renew, args=(api, holder, stop), daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        renewer.join()
+        api.get(api.coordination.delete_namespaced_lease, LEASE, NAMESPACE)
+
+
+def _acquire(api: Api, target: str, holder: str) -> None:
+    present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+    if present is not None and _is_in_force(present):
+        raise OwnershipError(
+            f"target {target} is measuring already (the lease is held by "
+            f"{present.spec.holder_identity}, renewed at {present.spec.renew_time:%H:%M:%S} "
+            f"UTC for {present.spec.lease_duration_seconds} s); wait for it"
+        )
+    body = _lease(holder, present.metadata.resource_version if present else None)
+    try:
+        if present is None:
+            api.call(api.coordination.create_namespaced_lease, NAMESPACE, body)
+        else:
+            api.call(api.coordination.replace_namespaced_lease, LEASE, NAMESPACE, body)
+    except ApiException as error:
+        # Somebody was faster: the resource version, or the name, is taken.
+        raise OwnershipError(f"target {target} was taken by somebody else just now") from error
+
+
+def _is_in_force(present: Any) -> bool:
+    expires = present.spec.renew_time + timedelta(seconds=present.spec.lease_duration_seconds)
+    return expires > datetime.now(UTC) and not _has_died(present.spec.holder_identity)
+
+
+def _has_died(holder: str) -> bool:
+    """Whether the holder was a process of this machine that is no more."""
+    host, pid, *_ = holder.split("/")
+    return host == socket.gethostname() and not Path("/proc", pid).exists()
+
+
+def _lease(holder: str, resource_version: str | None) -> client.V1Lease:
+    return client.V1Lease(
+        metadata=client.V1ObjectMeta(name=LEASE, labels=PART_OF, resource_version=resource_version),
+        spec=client.V1LeaseSpec(
+            holder_identity=holder,
+            lease_duration_seconds=LEASE_S,
+            renew_time=datetime.now(UTC),
+        ),
+    )
+
+
+def _renew(api: Api, holder: str, stop: threading.Event) -> None:
+    """Keep the lease until told to stop; one renewal that fails is tried again."""
+    while not stop.wait(RENEW_S):
+        try:
+            present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+            if present is None or present.spec.holder_identity != holder:
+                logger.error("the lease of the target was taken by somebody else")
+                return
+            api.call(
+                api.coordination.patch_namespaced_lease, LEASE, NAMESPACE, _lease(holder, None)
+            )
+        except (CnibenchError, ApiException) as error:
+            logger.warning("the lease could not be renewed: %s", error)

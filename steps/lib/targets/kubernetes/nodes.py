@@ -1,0 +1,75 @@
+"""The nodes of a cluster, as its API server knows them."""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+from typing import Any
+
+from steps.lib.errors import RefusedError
+from steps.lib.targets.kubernetes.api import Api
+
+NODE_COUNT = 2
+"""A path has at most two ends, and every node more is one more that can disturb them."""
+
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+
+def workers(api: Api) -> list[Any]:
+    """Linux nodes that run no control plane, by name."""
+    found = [
+        node
+        for node in api.call(api.core.list_node).items
+        if CONTROL_PLANE not in (node.metadata.labels or {})
+    ]
+    return sorted(found, key=lambda node: str(node.metadata.name))
+
+
+def address_of(node: Any) -> str:
+    """The node's own address on the underlay.
+
+    Raises:
+        RefusedError: it has none.
+    """
+    found = [a.address for a in node.status.addresses or [] if a.type == "InternalIP"]
+    if not found:
+        raise RefusedError(f"node {node.metadata.name} has no InternalIP")
+    return str(found[0])
+
+
+def common_network(cidrs: Iterable[str]) -> str:
+    """The smallest network that holds all of them."""
+    networks = [IPv4Network(cidr) for cidr in cidrs]
+    common = networks[0]
+    while not all(network.subnet_of(common) for network in networks):
+        common = common.supernet()
+    return str(common)
+
+
+def placeholders(api: Api) -> dict[str, str]:
+    """Values of the cluster that manifests may name.
+
+    Raises:
+        RefusedError: the cluster does not say one of them.
+    """
+    slices = api.call(api.discovery.list_namespaced_endpoint_slice, "default").items
+    servers = [
+        s for s in slices if s.metadata.labels.get("kubernetes.io/service-name") == "kubernetes"
+    ]
+    addresses = [a for s in servers for e in s.endpoints or [] for a in e.addresses]
+    if not addresses:
+        raise RefusedError("the cluster does not say where its API server is: no EndpointSlice")
+    dns = api.get(api.core.read_namespaced_service, "kube-dns", "kube-system")
+    cidrs = [n.spec.pod_cidr for n in workers(api) if n.spec.pod_cidr]
+    return {
+        "pod_cidr": common_network(cidrs),
+        "service_cidr": _service_cidr(api),
+        "dns_address": dns.spec.cluster_ip if dns is not None else "",
+        "api_host": addresses[0],
+        "api_port": str(servers[0].ports[0].port),
+    }
+
+
+def _service_cidr(api: Api) -> str:
+    """The range of Services: the API server's own object (networking.k8s.io/v1 ServiceCIDR)."""
+    resource = api.dynamic.resources.get(api_version="networking.k8s.io/v1", kind="ServiceCIDR")
+    found = api.call(resource.get, name="kubernetes")
+    return str(found.spec.cidrs[0])

@@ -1,0 +1,144 @@
+"""Pods of ours: made, awaited and taken away, each with a limit and the last reason."""
+
+import http.client
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from steps.lib.errors import RefusedError
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.readiness import pod_says
+
+START_TIMEOUT_S = 90.0
+GONE_TIMEOUT_S = 60.0
+NODE_MAY_NEED_S = 10.0
+POLL_S = 0.05
+
+HOPELESS = (
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RunContainerError",
+    "StartError",
+)
+"""States of a container that waiting does not change."""
+
+logger = logging.getLogger(__name__)
+
+Pod = Any
+"""The client's ``V1Pod``: its fields are all optional, and tell nothing to a type checker."""
+
+
+def create(api: Api, body: dict[str, Any]) -> None:
+    """Make a pod in our namespace, in place of one of the same name that a killed run left."""
+    name = body["metadata"]["name"]
+    try:
+        api.call(api.core.create_namespaced_pod, NAMESPACE, body)
+    except ApiException as error:
+        if error.status != http.client.CONFLICT:
+            raise RefusedError(f"pod {name} was refused: {error.body}") from error
+        delete(api, name)
+        api.call(api.core.create_namespaced_pod, NAMESPACE, body)
+
+
+def read(api: Api, name: str) -> Pod | None:
+    """A pod of ours, or None."""
+    return api.get(api.core.read_namespaced_pod, name, NAMESPACE)
+
+
+def wait_started(api: Api, name: str, timeout_s: float = START_TIMEOUT_S) -> Pod:
+    """Wait until the pod's container runs.
+
+    Raises:
+        RefusedError: it does not, or never will; with the container's state and the last events.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        pod = read(api, name)
+        if pod is None:
+            raise RefusedError(f"pod {name} was deleted by somebody else before it had started")
+        if is_started(pod):
+            return pod
+        hopeless = _hopeless(pod)
+        if hopeless or time.monotonic() > deadline:
+            why = hopeless or f"not in {timeout_s:g} s"
+            raise RefusedError(f"pod {name} does not start ({why}){explained(api, pod)}")
+        time.sleep(POLL_S)
+
+
+def is_started(pod: Pod) -> bool:
+    """Whether its container runs and it has an address."""
+    statuses = pod.status.container_statuses or []
+    running = bool(statuses) and all(s.state.running is not None for s in statuses)
+    return running and bool(pod.status.pod_ip) and pod.metadata.deletion_timestamp is None
+
+
+def container_id(pod: Pod) -> str:
+    """Identifier of its container: that of ``containerd://<identifier>``."""
+    return str(pod.status.container_statuses[0].container_id.partition("://")[2])
+
+
+def explained(api: Api, pod: Pod) -> str:
+    """What the pod and its events say, as lines for the end of a message."""
+    return "".join(f"\n  {line}" for line in _said(api, pod))
+
+
+def delete(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
+    """Take pods away and wait until they are gone, their network too. Absent is fine.
+
+    Those of a node that does not report are struck off: only the node could say that they have
+    ended, and it ends them when it comes back.
+
+    Raises:
+        RefusedError: one is still there when the time is over.
+    """
+    for name in names:
+        api.get(api.core.delete_namespaced_pod, name, NAMESPACE)
+    deadline = time.monotonic() + timeout_s
+    for name in names:
+        while (pod := read(api, name)) is not None:
+            if pod.metadata.deletion_timestamp is None:
+                break  # Of the same name, made anew by somebody else meanwhile.
+            if time.monotonic() > deadline:
+                said = explained(api, pod)
+                raise RefusedError(f"pod {name} is not gone after {timeout_s:g} s{said}")
+            late = time.monotonic() > deadline - timeout_s + NODE_MAY_NEED_S
+            if late and node_problem(api, pod.spec.node_name):
+                logger.warning("pod=%s node=%s is struck off", name, pod.spec.node_name)
+                api.get(api.core.delete_namespaced_pod, name, NAMESPACE, grace_period_seconds=0)
+            time.sleep(POLL_S)
+
+
+def node_problem(api: Api, name: str) -> str | None:
+    """Why a node cannot do anything: it is gone, or does not report any more."""
+    node = api.get(api.core.read_node, name)
+    if node is None:
+        return f"node {name} was deleted"
+    for condition in node.status.conditions or []:
+        if condition.type == "Ready" and condition.status == "Unknown":
+            return f"node {name} does not report: {condition.message}"
+    return None
+
+
+def _said(api: Api, pod: Pod) -> Iterator[str]:
+    yield from pod_says(api, pod)
+    for condition in pod.status.conditions or []:
+        if condition.status != "True" and condition.message:
+            yield f"pod {pod.metadata.name}: {condition.type}: {condition.message}"
+
+
+def _hopeless(pod: Pod) -> str | None:
+    for status in pod.status.container_statuses or []:
+        waiting, ended = status.state.waiting, status.state.terminated
+        if waiting is not None and waiting.reason in HOPELESS:
+            return f"{waiting.reason}: image {status.image}"
+        if ended is not None:
+            return f"it ended with {ended.exit_code}: {(ended.message or '').strip()}"
+    return str(pod.status.message or pod.status.reason) if pod.status.phase == "Failed" else None

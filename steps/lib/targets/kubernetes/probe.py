@@ -1,0 +1,176 @@
+"""Proof that a pod network carries traffic at all, before anything is measured on it.
+
+A plugin that says "ready" may still carry nothing between nodes. Real pods are made, and real
+connections, by the ways that people use: pod to pod, a Service, a name, a node to its pods.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from steps.lib.errors import RefusedError
+from steps.lib.models import TargetSpec
+from steps.lib.targets.kubernetes import pods
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL
+from steps.lib.targets.protocol import Node
+
+PORT = 30522
+TIMEOUT_S = 60.0
+"""For all ways together: the last steps of a plugin may come after it says that it is ready."""
+
+CONNECT_TIMEOUT_S = 1.0
+POLL_S = 0.25
+SERVICE = "cnibench-probe"
+DNS_SERVICE = ("kube-dns", "kube-system")
+WELL_KNOWN = ("kubernetes", "default")
+"""The API server's own Service, which every cluster has, and its namespace."""
+
+Check = Callable[[], str | None]
+"""Tries a way once; the reason if it does not work."""
+
+
+@dataclass(frozen=True)
+class _Pod:
+    node: Node
+    address: str
+    container: str
+
+
+def prove(api: Api, agents: Agents, nodes: Sequence[Node], spec: TargetSpec) -> None:
+    """Prove each way; not for plugins without a pod network.
+
+    Raises:
+        RefusedError: some do not work in time; the message names each with its last reason.
+    """
+    places = {"near": nodes[0], "next": nodes[0], "far": nodes[1]}
+    with (
+        _pods(api, agents, spec, places) as made,
+        _listening(agents, made["next"]),
+        _listening(agents, made["far"]),
+    ):
+        _wait_all(_checks(api, agents, nodes, made, _service_address(api)))
+
+
+def _checks(
+    api: Api, agents: Agents, nodes: Sequence[Node], made: dict[str, _Pod], service: str
+) -> dict[str, Check]:
+    near, beside, far = made["near"], made["next"], made["far"]
+    checks: dict[str, Check] = {
+        "pod to pod on the same node": lambda: _connect(agents, near.node, beside.address, near),
+        "pod to pod on another node": lambda: _connect(agents, near.node, far.address, near),
+        "pod to a Service": lambda: _connect(agents, near.node, service, near),
+        "a name of the cluster's DNS": lambda: _resolve(api, agents, near),
+    }
+    for node in nodes:
+        for pod in (beside, far):
+            title = f"node {node.name} to a pod on {pod.node.name}"
+            checks[title] = lambda node=node, pod=pod: _connect(agents, node, pod.address)  # type: ignore[misc]
+    return checks
+
+
+def _wait_all(checks: dict[str, Check]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    waiting = dict(checks)
+    while True:
+        problems = {title: problem for title, check in waiting.items() if (problem := check())}
+        if not problems:
+            return
+        if time.monotonic() > deadline:
+            said = "; ".join(f"{title}: {problem}" for title, problem in problems.items())
+            raise RefusedError(f"the pod network does not work after {TIMEOUT_S:g} s: {said}")
+        waiting = {title: checks[title] for title in problems}
+        time.sleep(POLL_S)
+
+
+def _connect(agents: Agents, node: Node, address: str, pod: _Pod | None = None) -> str | None:
+    container = pod.container if pod else None
+    where = {"address": address, "port": PORT, "container": container}
+    told: str | None = agents.call(node.name, "connect", timeout_s=CONNECT_TIMEOUT_S, **where)
+    return None if told is None else f"{address} port {PORT}: {told}"
+
+
+def _resolve(api: Api, agents: Agents, pod: _Pod) -> str | None:
+    """Ask for the API server's name from within a pod, as programs do."""
+    if api.get(api.core.read_namespaced_service, *DNS_SERVICE) is None:
+        return f"the cluster has no Service {'.'.join(DNS_SERVICE)}"
+    wanted = api.call(api.core.read_namespaced_service, *WELL_KNOWN).spec.cluster_ip
+    name = ".".join((*WELL_KNOWN, "svc"))
+    told = agents.call(
+        pod.node.name,
+        "run_in_container",
+        container=pod.container,
+        command=["timeout", "5", "getent", "ahostsv4", name],
+    )
+    found = told["stdout"].split()
+    if wanted in found:
+        return None
+    said = told["stderr"].strip() or f"status {told['exit_code']}"
+    return f"{name} gives {found[0] if found else 'nothing'}, not {wanted} ({said})"
+
+
+@contextmanager
+def _listening(agents: Agents, pod: _Pod) -> Iterator[None]:
+    """Let the kernel answer in a pod, so that nothing has to run there."""
+    number = agents.call(pod.node.name, "open_ports", ports=[PORT], container=pod.container)
+    try:
+        yield
+    finally:
+        agents.call(pod.node.name, "close_ports", number=number)
+
+
+@contextmanager
+def _pods(
+    api: Api, agents: Agents, spec: TargetSpec, places: dict[str, Node]
+) -> Iterator[dict[str, _Pod]]:
+    """Pods that do nothing, and a Service for the far one."""
+    names = {role: f"cnibench-probe-{role}" for role in places}
+    try:
+        for role, node in places.items():
+            pods.create(api, _body(names[role], role, node, spec.toolbox_image))
+        api.apply(_service())
+        started = {role: pods.wait_started(api, name) for role, name in names.items()}
+        yield {
+            role: _Pod(places[role], pod.status.pod_ip, pods.container_id(pod))
+            for role, pod in started.items()
+        }
+    finally:
+        api.get(api.core.delete_namespaced_service, SERVICE, NAMESPACE)
+        pods.delete(api, *names.values())
+
+
+def _service_address(api: Api) -> str:
+    return str(api.call(api.core.read_namespaced_service, SERVICE, NAMESPACE).spec.cluster_ip)
+
+
+def _service() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": LABELS},
+        "spec": {"selector": {NAME_LABEL: "probe-far"}, "ports": [{"port": PORT}]},
+    }
+
+
+def _body(name: str, role: str, node: Node, image: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": LABELS | {NAME_LABEL: f"probe-{role}"}},
+        "spec": {
+            "nodeName": node.name,
+            "tolerations": [{"operator": "Exists"}],
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sleep", "infinity"],
+                }
+            ],
+        },
+    }

@@ -1,0 +1,106 @@
+"""The reference CNI plugins on real nodes: a configuration file, and a way between the nodes.
+
+The programs themselves are on every Kubernetes node (package ``kubernetes-cni``, or what a
+distribution has), in ``/opt/cni/bin``; the node agents lay out the rest. The way between the nodes
+is the same as on the embedded target, made by iproute2 on each node instead of by netlink here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from steps.lib.errors import RefusedError
+from steps.lib.models import CniChain, Plugin, Routes, Vxlan
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.namespaces.conflist import render
+from steps.lib.targets.protocol import Node
+
+BINARIES = "/opt/cni/bin"
+CONFIGURATION = "/etc/cni/net.d/10-cnibench.conflist"
+STATE_DIRECTORY = "/var/lib/cni/cnibench"
+
+
+@dataclass(frozen=True)
+class ReferenceChain:
+    """Lays a chain out on nodes and takes it away. ``pod_cidrs`` are by node name."""
+
+    agents: Agents
+    nodes: Sequence[Node]
+    pod_cidrs: Mapping[str, str]
+    pod_mtu_bytes: int
+
+    def lay_out(self, plugin: Plugin, chain: CniChain) -> None:
+        """Way first: a node is ready as soon as it has a configuration."""
+        for node in self.nodes:
+            for command in self._way(node, chain):
+                self._run(node, command)
+        for node in self.nodes:
+            text = json.dumps(render(plugin.name, chain, self._values(node)), indent=2)
+            self.agents.call(node.name, "write_file", path=CONFIGURATION, text=text)
+
+    def take_away(self, chain: CniChain) -> None:
+        """Undo ``lay_out``. Idempotent."""
+        for node in self.nodes:
+            self.agents.call(
+                node.name, "clean", actions={"paths": [CONFIGURATION, STATE_DIRECTORY]}
+            )
+            if isinstance(chain.inter_node, Vxlan):
+                self.agents.call(node.name, "clean", actions={"links": [chain.inter_node.device]})
+            if isinstance(chain.inter_node, Routes):
+                routes = [self.pod_cidrs[peer.name] for peer in self._peers(node)]
+                self.agents.call(node.name, "clean", actions={"routes": routes})
+
+    def _values(self, node: Node) -> dict[str, str | int]:
+        return {
+            "pod_cidr": self.pod_cidrs[node.name],
+            "pod_mtu": self.pod_mtu_bytes,
+            "uplink": node.uplink,
+            "state_dir": STATE_DIRECTORY,
+        }
+
+    def _peers(self, node: Node) -> list[Node]:
+        return [other for other in self.nodes if other != node]
+
+    def _way(self, node: Node, chain: CniChain) -> list[list[str]]:
+        match chain.inter_node:
+            case Routes():
+                return [
+                    ["ip", "route", "replace", self.pod_cidrs[p.name], "via", p.address]
+                    for p in self._peers(node)
+                ]
+            case Vxlan() as way:
+                return self._tunnel(node, way)
+            case _:
+                raise RefusedError(f"no way between nodes of kind {chain.inter_node.kind} here")
+
+    def _tunnel(self, node: Node, way: Vxlan) -> list[list[str]]:
+        """A VXLAN device with static entries; see the embedded target's ``internode``."""
+        device = way.device
+        vxlan = ["type", "vxlan", "id", str(way.vni), "dstport", str(way.port), "nolearning"]
+        make = ["ip", "link", "add", device, "address", self._mac(node), "mtu"]
+        commands = [
+            [*make, str(self.pod_mtu_bytes), *vxlan, "local", node.address],
+            ["ip", "address", "add", f"{self._end(node)}/32", "dev", device],
+            ["ip", "link", "set", device, "up"],
+        ]
+        for peer in self._peers(node):
+            end, mac, cidr = self._end(peer), self._mac(peer), self.pod_cidrs[peer.name]
+            commands += [
+                ["bridge", "fdb", "append", mac, "dev", device, "dst", peer.address],
+                ["ip", "neighbour", "add", end, "lladdr", mac, "dev", device, "nud", "permanent"],
+                ["ip", "route", "add", cidr, "via", end, "dev", device, "onlink"],
+            ]
+        return commands
+
+    def _end(self, node: Node) -> str:
+        return str(IPv4Network(self.pod_cidrs[node.name])[0])
+
+    def _mac(self, node: Node) -> str:
+        """The same on every install; the second-lowest bit says locally administered."""
+        return f"02:00:0a:59:00:{list(self.nodes).index(node) + 1:02x}"
+
+    def _run(self, node: Node, command: list[str]) -> None:
+        result = self.agents.call(node.name, "run", command=command)
+        if result["exit_code"] != 0:
+            raise RefusedError(f"{node.name}: {' '.join(command)}: {result['stderr'].strip()}")

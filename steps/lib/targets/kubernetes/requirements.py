@@ -1,0 +1,82 @@
+"""What a cluster must be to serve as a target; asked of the API server only, nothing is touched."""
+
+import re
+from collections.abc import Iterator
+
+from kubernetes import client
+
+from steps.lib.errors import CnibenchError
+from steps.lib.targets.kubernetes.api import Api
+from steps.lib.targets.kubernetes.nodes import NODE_COUNT, workers
+
+OLDEST = (1, 33)
+"""Oldest Kubernetes that says its range of Services (networking.k8s.io/v1 ServiceCIDR)."""
+
+RIGHTS = (
+    ("", "nodes", "patch"),
+    ("", "namespaces", "create"),
+    ("", "pods", "create"),
+    ("", "pods/exec", "create"),
+    ("", "configmaps", "create"),
+    ("apps", "daemonsets", "create"),
+    ("rbac.authorization.k8s.io", "clusterroles", "bind"),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "create"),
+    ("coordination.k8s.io", "leases", "create"),
+)
+"""Group, resource and verb of some requests that only an administrator may make."""
+
+
+def missing(api: Api, *, installed_by_us: bool) -> list[str]:
+    """Everything that keeps the cluster from being measured, each with what to do about it."""
+    try:
+        return [*_version(api), *_rights(api), *_nodes(api, installed_by_us)]
+    except CnibenchError as error:
+        return [str(error)]
+
+
+def _version(api: Api) -> Iterator[str]:
+    found = api.call(client.VersionApi(api.client).get_code)
+    digits = [int(re.sub(r"\D.*", "", text) or 0) for text in (found.major, found.minor)]
+    if tuple(digits) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        yield f"the cluster is Kubernetes {found.git_version}; needed is {oldest} or later"
+
+
+def _rights(api: Api) -> Iterator[str]:
+    reviews = client.AuthorizationV1Api(api.client)
+    lacking = []
+    for group, resource, verb in RIGHTS:
+        name, _, subresource = resource.partition("/")
+        attributes = {"group": group, "resource": name, "verb": verb}
+        if subresource:
+            attributes["subresource"] = subresource
+        body = {"spec": {"resourceAttributes": attributes}}
+        review = api.call(reviews.create_self_subject_access_review, body)
+        if not review.status.allowed:
+            lacking.append(f"{verb} {resource}")
+    if lacking:
+        yield (
+            f"the user of context {api.context} may not {', '.join(lacking)}; use a kubeconfig "
+            "with the rights of a cluster administrator: nodes and their network are changed"
+        )
+
+
+def _nodes(api: Api, installed_by_us: bool) -> Iterator[str]:
+    found = workers(api)
+    if len(found) < NODE_COUNT:
+        names = ", ".join(n.metadata.name for n in found) or "none"
+        yield f"the cluster has {len(found)} worker nodes ({names}); needed are {NODE_COUNT}"
+        return
+    for node in found[:NODE_COUNT]:
+        name, conditions = node.metadata.name, node.status.conditions or []
+        ready = next((c for c in conditions if c.type == "Ready"), None)
+        if not node.spec.pod_cidr:
+            yield f"node {name} has no podCIDR: start the controller manager with node CIDRs"
+        # A kubelet whose node has no network yet does report: that it is not ready.
+        if ready is None or ready.status == "Unknown":
+            yield f"node {name} does not report: {ready.message if ready else 'no status'}"
+        elif ready.status == "True" and not installed_by_us:
+            yield (
+                f"node {name} has a pod network already, which cnibench did not install: remove "
+                "that plugin first, or use a cluster made without one"
+            )

@@ -1,0 +1,134 @@
+"""Services of ours: one for each endpoint whose ports are published, awaited until it works."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from steps.lib.errors import RefusedError
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api, explain
+from steps.lib.targets.protocol import Node
+
+WORKS_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 0.5
+POLL_S = 0.05
+PROTOCOLS = ("TCP", "UDP")
+
+
+@dataclass(frozen=True)
+class Services:
+    """Publishes pods. ``nodes`` are those from which a Service must work."""
+
+    api: Api
+    agents: Agents
+    nodes: Sequence[Node]
+
+    def publish(
+        self, name: str, labels: dict[str, str], selector: dict[str, str], ports: Sequence[int]
+    ) -> str:
+        """Make a Service that opens ports of a pod under their own numbers on every node.
+
+        Returns:
+            Its address in the cluster.
+
+        Raises:
+            RefusedError: a port is taken, or is none that Services may have.
+        """
+        self.delete(name)
+        spec = {
+            "type": "NodePort",
+            "selector": selector,
+            "ports": [_port(port, protocol) for port in ports for protocol in PROTOCOLS],
+        }
+        body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        try:
+            service = self.api.call(self.api.core.create_namespaced_service, NAMESPACE, body)
+        except ApiException as error:
+            raise RefusedError(
+                f"ports {list(ports)} cannot be published: {explain(error)}"
+            ) from error
+        return str(service.spec.cluster_ip)
+
+    def delete(self, name: str) -> None:
+        """Take a Service away. Absent is fine."""
+        self.api.get(self.api.core.delete_namespaced_service, name, NAMESPACE)
+
+    def wait_works(
+        self, name: str, address: str, node: Node, container: str | None, ports: Sequence[int]
+    ) -> None:
+        """Wait until connections to the Service reach the pod, from every node.
+
+        Whoever makes Services work on the nodes does it some time after the API server was told.
+        A trial listens in the pod meanwhile, since the tool does not yet: connecting to that one
+        later would end it.
+
+        Args:
+            name: Of the Service.
+            address: Of the Service.
+            node: Where the pod is.
+            container: Of the pod; None if it uses the node's network.
+            ports: That are published.
+
+        Raises:
+            RefusedError: it does not work in time, with what was seen last.
+        """
+        deadline = time.monotonic() + WORKS_TIMEOUT_S
+        self._wait_endpoint(name, deadline)
+        number = self.agents.call(node.name, "open_ports", ports=list(ports), container=container)
+        try:
+            for client in self.nodes:
+                addresses = [address] if client == node else [address, node.address]
+                for each in addresses:
+                    self._wait_connected(client, each, ports, deadline)
+        finally:
+            self.agents.call(node.name, "close_ports", number=number)
+
+    def _wait_endpoint(self, name: str, deadline: float) -> None:
+        """Wait until the control plane has found the pod for the Service."""
+        selector = f"kubernetes.io/service-name={name}"
+        while True:
+            listed = self.api.call(
+                self.api.discovery.list_namespaced_endpoint_slice,
+                NAMESPACE,
+                label_selector=selector,
+            )
+            ends = [end for part in listed.items for end in part.endpoints or []]
+            if any(end.conditions.ready for end in ends):
+                return
+            if time.monotonic() > deadline:
+                raise RefusedError(
+                    f"Service {name} has no ready endpoint after {WORKS_TIMEOUT_S:g} s: "
+                    f"{len(ends)} in its EndpointSlices; its pod is not ready"
+                )
+            time.sleep(POLL_S)
+
+    def _wait_connected(
+        self, client: Node, address: str, ports: Sequence[int], deadline: float
+    ) -> None:
+        for port in ports:
+            while problem := self.agents.call(
+                client.name,
+                "connect",
+                address=address,
+                port=port,
+                timeout_s=CONNECT_TIMEOUT_S,
+            ):
+                if time.monotonic() > deadline:
+                    raise RefusedError(
+                        f"a Service does not work on node {client.name} after "
+                        f"{WORKS_TIMEOUT_S:g} s: {address} port {port}: {problem}"
+                    )
+                time.sleep(POLL_S)
+
+
+def _port(port: int, protocol: str) -> dict[str, Any]:
+    return {
+        "name": f"{protocol.lower()}-{port}",
+        "protocol": protocol,
+        "port": port,
+        "targetPort": port,
+        "nodePort": port,
+    }

@@ -1,0 +1,280 @@
+"""Any Kubernetes cluster as a target, by its API server alone.
+
+What has to happen on a node is done by an agent, a privileged pod on it; what must outlive this
+process lies in ConfigMaps. Everything of ours is in one namespace, and goes with it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from typing import Any
+
+from steps.lib.errors import CnibenchError, RefusedError
+from steps.lib.models import Applied, HostNetwork, Plugin, Profile, TargetKind, TargetSpec
+from steps.lib.state import BlockState
+from steps.lib.targets.kubernetes import needs, probe, requirements
+from steps.lib.targets.kubernetes import nodes as cluster
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.api import Api, connect
+from steps.lib.targets.kubernetes.baseline import Baseline
+from steps.lib.targets.kubernetes.endpoints import Endpoints
+from steps.lib.targets.kubernetes.installer import RECORD, Installer
+from steps.lib.targets.kubernetes.memory import Memory, is_held, lease
+from steps.lib.targets.kubernetes.node_marks import marks
+from steps.lib.targets.namespaces.settings import is_inherited
+from steps.lib.targets.protocol import (
+    Counters,
+    CpuTimes,
+    Endpoint,
+    EndpointRequest,
+    Installation,
+    Inventory,
+    Node,
+    NodeFacts,
+    Process,
+    Target,
+)
+
+STATE = "cnibench-state"
+
+
+class KubernetesTarget:
+    """``protocol.Target`` on a cluster. Making one asks nothing; ``prepare`` brings the agents.
+
+    Args:
+        spec: The kubeconfig's context, the external client, the image of the tools.
+
+    Raises:
+        InputError: there is no such context.
+    """
+
+    kind: TargetKind = "kubernetes"
+
+    def __init__(self, spec: TargetSpec) -> None:
+        self.name: str = spec.name
+        self._spec = spec
+        self._api: Api = connect(spec.context or "")
+        self._memory = Memory(self._api)
+        self._baseline = Baseline(self._memory)
+
+    @cached_property
+    def environment_class(self) -> str:
+        """Nodes that share a kernel, as in the lab, share its CPUs: numbers are CPU numbers."""
+        boots = {node.status.node_info.boot_id for node in self._workers}
+        return "single-kernel" if len(boots) == 1 else "cluster"
+
+    @cached_property
+    def _workers(self) -> list[Any]:
+        return cluster.workers(self._api)[: cluster.NODE_COUNT]
+
+    @cached_property
+    def _agents(self) -> Agents:
+        """Agents on all nodes, brought there when they are first needed."""
+        self._api.ensure_namespace()
+        names = [node.metadata.name for node in self._workers]
+        agents = Agents(self._api, self._spec.toolbox_image, names)
+        agents.ensure()
+        return agents
+
+    @cached_property
+    def _nodes(self) -> tuple[Node, ...]:
+        return tuple(
+            Node(n.metadata.name, cluster.address_of(n), self._uplink(n)) for n in self._workers
+        )
+
+    def _uplink(self, node: Any) -> str:
+        name, address = node.metadata.name, cluster.address_of(node)
+        return str(self._agents.call(name, "facts", address=address)["uplink"])
+
+    @cached_property
+    def _installer(self) -> Installer:
+        return Installer(
+            self._api,
+            self._agents,
+            self._memory,
+            self._nodes,
+            cluster.placeholders(self._api) | {"underlay_mtu": str(self._spec.underlay_mtu)},
+            {node.metadata.name: node.spec.pod_cidr for node in self._workers},
+            self._spec.underlay_mtu,
+        )
+
+    @cached_property
+    def _endpoints(self) -> Endpoints:
+        return Endpoints(
+            self._api,
+            self._agents,
+            self._spec,
+            self._nodes,
+            self._has_pod_network,
+            self._plugin_namespaces,
+        )
+
+    def _has_pod_network(self) -> bool:
+        present = self._installer.current()
+        if present is None:
+            raise RefusedError("no plugin is installed, so there can be no pod")
+        return not isinstance(present.plugin.install, HostNetwork)
+
+    def _plugin_namespaces(self) -> set[str]:
+        present = self._installer.current()
+        install = present.plugin.install if present else None
+        return {install.namespace} if isinstance(install, Applied) else set()
+
+    # ---------- life of the target
+    def missing_requirements(self) -> list[str]:
+        """What keeps the cluster from being measured, each with what to do about it."""
+        try:
+            ours = self._memory.load(RECORD) is not None
+        except CnibenchError as error:
+            return [str(error)]
+        return requirements.missing(self._api, installed_by_us=ours)
+
+    def unsupported(self, plugin: Plugin) -> str | None:
+        """Why the nodes cannot run the plugin, found by looking at them."""
+        if self.kind not in plugin.targets:
+            return f"{plugin.name} is not for targets of kind {self.kind}"
+        return needs.problem(self._agents, self._nodes, plugin.needs)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the cluster against any other campaign, from wherever it is run."""
+        self._api.ensure_namespace()
+        with lease(self._api, self.name):
+            yield
+
+    def prepare(self) -> None:
+        """Remove whatever a killed run left; refuse nodes that are not as they once were.
+
+        Raises:
+            RefusedError: something is left that the plugin's removal does not cover.
+        """
+        self.remove()
+        if self.load_state() is not None:
+            return  # A block's settings are still in force; they are put back next.
+        for node in self._nodes:
+            self._baseline.settle(node.name, self.inventory(node))
+
+    def let_go(self) -> None:
+        """Take the agents away, unless a block or another campaign needs them."""
+        if self.load_state() is None and not is_held(self._api):
+            self._take_down()
+
+    def discard(self) -> None:
+        """Remove the plugin and all that is ours; the state of an open block stays."""
+        self.remove()
+        if self.load_state() is None:
+            for node in self._nodes:
+                self._baseline.forget_if_met(node.name, self.inventory(node))
+        self._take_down()
+
+    def siblings(self) -> Sequence[Target]:
+        """A cluster has no other campaign's target beside it: the lease is the cluster's."""
+        return ()
+
+    def _take_down(self) -> None:
+        """Take the agents away, and our namespace if no document is left in it."""
+        self._agents.remove()
+        if not self._memory.names():
+            self._api.delete_namespace()
+        for name in ("_agents", "_nodes", "_installer", "_endpoints"):
+            self.__dict__.pop(name, None)
+
+    # ---------- nodes
+    def nodes(self) -> Sequence[Node]:
+        """Two worker nodes, the first by name."""
+        return self._nodes
+
+    def facts(self, node: Node) -> NodeFacts:
+        """What the node is, as its agent sees it."""
+        return self._agents.facts(node)
+
+    def inventory(self, node: Node) -> Inventory:
+        """What there is on the node and on its object, without anything volatile."""
+        found: dict[str, frozenset[str]] = dict(self._agents.inventory(node))
+        return found | marks(self._api.call(self._api.core.read_node, node.name))
+
+    # ---------- plugin
+    def install(self, plugin: Plugin, install_id: str) -> None:
+        """Put the plugin on every node and wait until it says that it is ready."""
+        self._installer.install(plugin, install_id)
+
+    def installation(self) -> Installation | None:
+        """What is installed right now, read back; None if nothing is."""
+        return self._installer.installation()
+
+    def prove(self, plugin: Plugin) -> None:
+        """Pod to pod on one node and across, a Service, a name, node to pod."""
+        if not isinstance(plugin.install, HostNetwork):
+            probe.prove(self._api, self._agents, self._nodes, self._spec)
+
+    def remove(self) -> None:
+        """End our endpoints, then all pods of the pod network, then the plugin."""
+        self._endpoints.take_away_all()
+        self._installer.remove()
+
+    # ---------- settings
+    def read_setting(self, node: Node, name: str) -> str | None:
+        """Value in force on the node; None where the kernel has no such name."""
+        value: str | None = self._agents.call(node.name, "read_setting", name=name)
+        return value
+
+    def write_setting(self, node: Node, name: str, value: str) -> None:
+        """Set a value on the node."""
+        self._agents.call(node.name, "write_setting", name=name, value=value)
+
+    def expected_in_endpoint(self, endpoint: Endpoint, profile: Profile) -> Mapping[str, str]:
+        """Settings of nodes where the endpoint is one; of pods what a new namespace inherits.
+
+        In a lab whose nodes are namespaces, pods inherit from the machine and not from their node:
+        such a profile is then not in force in pods, and the gate says so.
+        """
+        if endpoint.kind == "external":
+            return {}
+        return {
+            entry.name: entry.value
+            for entry in profile.entries
+            if endpoint.kind == "host" or is_inherited(entry.name)
+        }
+
+    def read_endpoint_setting(self, endpoint: Endpoint, name: str) -> str | None:
+        """Value in force inside the endpoint; None where it is not visible there."""
+        return self._endpoints.read_setting(endpoint, name)
+
+    # ---------- endpoints and traffic
+    def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
+        """Make an endpoint, and take it away at the end, also after an error."""
+        return self._endpoints.make(request)
+
+    def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
+        """Start a tool in the endpoint."""
+        return self._endpoints.start(endpoint, command, group)
+
+    def wait_listening(
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+    ) -> None:
+        """Look at the endpoint's socket table until the port is there; never connect to it."""
+        self._endpoints.wait_listening(endpoint, port, protocol, timeout_s)
+
+    # ---------- readings
+    def cpu(self) -> CpuTimes:
+        """CPU of all nodes; nodes of one kernel are counted once."""
+        return self._endpoints.reading({})[0]
+
+    def reading(
+        self, places: Mapping[str, Endpoint | Node]
+    ) -> tuple[CpuTimes, Mapping[str, Counters]]:
+        """CPU of all nodes and the counters of each place, one question to each agent."""
+        return self._endpoints.reading(places)
+
+    # ---------- memory of the block
+    def load_state(self) -> BlockState | None:
+        """State of the block that holds the target, or None."""
+        text = self._memory.load(STATE)
+        return None if text is None else BlockState.model_validate_json(text)
+
+    def save_state(self, state: BlockState | None) -> None:
+        """Replace the state, durably and at once."""
+        if state is None:
+            self._memory.delete(STATE)
+        else:
+            self._memory.save(STATE, state.model_dump_json())

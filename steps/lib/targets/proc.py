@@ -1,0 +1,108 @@
+"""What the kernel tells in proc, read from its text: the same on every target.
+
+Only the standard library is used here: the program that runs on the nodes of a cluster
+(``kubernetes/agent``) is made of such files.
+"""
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_BASE_FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/base_frequency")
+
+
+class Device(NamedTuple):
+    """Counters of one network device since its creation."""
+
+    rx_bytes: int
+    tx_bytes: int
+    rx_packets: int
+    tx_packets: int
+
+
+class Modes(NamedTuple):
+    """CPU seconds of a machine since boot, by what they were spent for."""
+
+    user_s: float
+    system_s: float
+    idle_s: float
+    iowait_s: float
+    irq_s: float
+    softirq_s: float
+    steal_s: float
+
+
+class Machine(NamedTuple):
+    """What a machine is."""
+
+    kernel: str
+    cpu_model: str
+    cpus: int
+    memory_bytes: int
+    cpu_nominal_hz: float | None
+    boot_id: str
+
+
+def devices(text: str) -> dict[str, Device]:
+    """``net/dev``: two headings, then ``name: bytes packets (6 more) bytes packets (...)``."""
+    found = {}
+    for line in text.splitlines()[2:]:
+        name, _, rest = line.partition(":")
+        fields = [int(field) for field in rest.split()]
+        found[name.strip()] = Device(fields[0], fields[8], fields[1], fields[9])
+    return found
+
+
+def pairs(text: str) -> dict[str, int]:
+    """``net/snmp``: lines ``Tcp: OutSegs ...`` and ``Tcp: 12 ...`` become ``Tcp.OutSegs: 12``."""
+    lines = iter(text.splitlines())
+    found = {}
+    for heading, values in zip(lines, lines, strict=True):
+        group, names = heading.split(":", 1)
+        numbers = values.split(":", 1)[1].split()
+        found.update({f"{group}.{n}": int(v) for n, v in zip(names.split(), numbers, strict=True)})
+    return found
+
+
+def modes(text: str) -> Modes:
+    """The first line of ``stat``; guests are part of user already."""
+    seconds = [int(field) / _TICKS_PER_S for field in text.partition("\n")[0].split()[1:]]
+    user, nice, system, idle, iowait, irq, softirq, steal = seconds[:8]
+    return Modes(user + nice, system, idle, iowait, irq, softirq, steal)
+
+
+def machine() -> Machine:
+    """Read what this machine is."""
+    processor = _fields(Path("/proc/cpuinfo").read_text().partition("\n\n")[0])
+    memory = _fields(Path("/proc/meminfo").read_text())
+    return Machine(
+        kernel=platform.release(),
+        cpu_model=processor.get("model name", platform.machine()),
+        cpus=os.cpu_count() or 1,
+        memory_bytes=int(memory["MemTotal"].split()[0]) * 1024,
+        cpu_nominal_hz=_nominal_hz(processor),
+        boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+    )
+
+
+def _nominal_hz(processor: dict[str, str]) -> float | None:
+    """Frequency that the processor is sold as: the present one changes from moment to moment.
+
+    Where only the present one is known (virtual machines, where it is a constant) it is rounded to
+    100 MHz, so that the environment's fingerprint stays the same from boot to boot.
+    """
+    if _BASE_FREQUENCY.exists():
+        return float(_BASE_FREQUENCY.read_text()) * 1e3
+    sold_as = re.search(r"@ ([\d.]+)GHz", processor.get("model name", ""))
+    if sold_as:
+        return float(sold_as[1]) * 1e9
+    present_mhz = processor.get("cpu MHz")
+    return None if present_mhz is None else round(float(present_mhz), -2) * 1e6
+
+
+def _fields(text: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
