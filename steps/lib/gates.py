@@ -207,11 +207,31 @@ def _mss(e: Evidence) -> tuple[Verdict, str]:
         return "not_applicable", "no TCP segment size in the record"
     if e.ends.shared:
         return "not_applicable", f"loopback: {record.mss_bytes}"
-    mtu = min(e.ends.client.mtu_bytes, e.ends.server.mtu_bytes)
-    largest = mtu - TCP_IP_HEADERS_BYTES
-    allowed = (largest, largest - TCP_TIMESTAMPS_BYTES)
-    text = f"{record.mss_bytes} bytes at MTU {mtu}, expected {allowed[1]} or {allowed[0]}"
+    allowed = [
+        mtu - headers
+        for mtu in _mtus(e.ends)
+        for headers in (
+            TCP_IP_HEADERS_BYTES + TCP_TIMESTAMPS_BYTES,
+            TCP_IP_HEADERS_BYTES,
+        )
+    ]
+    mtus = " or ".join(map(str, _mtus(e.ends)))
+    expected = " or ".join(map(str, allowed))
+    text = f"{record.mss_bytes} bytes at MTU {mtus}, expected {expected}"
     return _verdict(record.mss_bytes in allowed), text
+
+
+def _mtus(ends: Ends) -> list[int]:
+    """MTUs that the segments of a connection may have been cut for.
+
+    A pod's smaller MTU may be one of its routes only: what comes from outside, with its address
+    translated to the node's, takes another route, on which the device's own MTU holds.
+    """
+    mtu = min(ends.client.mtu_bytes, ends.server.mtu_bytes)
+    device_mtu = ends.server.device_mtu_bytes
+    if ends.client.kind != "external" or device_mtu is None:
+        return [mtu]
+    return list(dict.fromkeys([mtu, min(ends.client.mtu_bytes, device_mtu)]))
 
 
 def _congestion(e: Evidence) -> tuple[Verdict, str]:

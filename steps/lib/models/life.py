@@ -120,6 +120,10 @@ class Cleanup(Model):
     modules: tuple[str, ...] = Field(
         default=(), description="Kernel modules to unload, since devices go with them"
     )
+    settings: tuple[Annotated[str, StringConstraints(pattern=r"^net\.[\w./-]+$")], ...] = Field(
+        default=(),
+        description="Kernel settings that it changes; they get back the value from before it",
+    )
     node_annotations: tuple[str, ...] = Field(default=(), description="Patterns of keys")
     node_labels: tuple[str, ...] = Field(default=(), description="Patterns of keys")
     node_taints: tuple[str, ...] = Field(default=(), description="Patterns of keys")

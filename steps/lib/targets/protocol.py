@@ -53,7 +53,8 @@ class Endpoint:
 
     ``pair`` is the node-side device of a pod's link (None where there is none), ``start_ms`` the
     time its creation took (None where nothing was created), ``service_address`` the virtual address
-    under which its ports are published (None where there is none).
+    under which its ports are published (None where there is none), ``device_mtu_bytes`` the MTU of
+    the device itself where the way to other pods may have a smaller one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Endpoint:
     pair: str | None = None
     start_ms: float | None = None
     service_address: str | None = None
+    device_mtu_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.dynamic import DynamicClient
 
-from steps.lib.errors import InputError, TransientError
+from steps.lib.errors import InputError, RefusedError, TransientError
 
 NAMESPACE = "cnibench"
 """Everything of ours on the target is in this namespace."""
@@ -54,6 +54,14 @@ _AGAIN = (0, 429, 500, 502, 503, 504)
 """Statuses of a server that starts, ends or is overloaded; the client gives 0 for TLS errors."""
 
 _UNREACHABLE = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+
+
+class AnswerError(RefusedError):
+    """The API server answered, and refused; ``status`` is that of HTTP."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def connect(context: str) -> "Api":
@@ -143,7 +151,7 @@ class Api:
         Raises:
             InputError: the server does not accept who we are, or does not allow this.
             TransientError: no usable answer within ``RETRY_FOR_S``.
-            ApiException: any other refusal of the server.
+            AnswerError: any other refusal of the server.
         """
         options.setdefault("_request_timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
         deadline = time.monotonic() + RETRY_FOR_S
@@ -155,7 +163,7 @@ class Api:
                 if error.status in (_UNAUTHENTICATED, _FORBIDDEN):
                     raise InputError(self._not_allowed(error)) from error
                 if error.status not in _AGAIN:
-                    raise
+                    raise AnswerError(explain(error), error.status) from error
                 problem: Exception = error
             except _UNREACHABLE as error:
                 problem = error
@@ -171,7 +179,7 @@ class Api:
         """As ``call``, but None if what it is about does not exist."""
         try:
             return self.call(function, *arguments, **options)
-        except ApiException as error:
+        except AnswerError as error:
             if error.status != _NOT_FOUND:
                 raise
             return None
@@ -195,7 +203,7 @@ class Api:
         body = {"metadata": {"name": NAMESPACE, "labels": labels}}
         try:
             self.call(self.core.create_namespace, body)
-        except ApiException as error:
+        except AnswerError as error:
             if error.status != http.client.CONFLICT:
                 raise
 

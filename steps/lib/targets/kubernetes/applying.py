@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import Resource
-from kubernetes.dynamic.exceptions import NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from steps.lib.errors import CnibenchError, RefusedError
 from steps.lib.models import Model, ObjectPattern
-from steps.lib.targets.kubernetes.api import FIELD_MANAGER, Api, explain
+from steps.lib.targets.kubernetes.api import FIELD_MANAGER, AnswerError, Api
 
 INSTALL_LABEL = "cnibench.io/install-id"
 """Tells our objects from those of whoever uses the cluster."""
@@ -135,10 +134,7 @@ def read(api: Api, wanted: Reference) -> Any | None:
     resource = resource_of(api, wanted)
     if resource is None:
         return None
-    try:
-        return api.call(resource.get, name=wanted.name, namespace=_namespace(resource, wanted))
-    except NotFoundError:
-        return None
+    return api.get(resource.get, name=wanted.name, namespace=_namespace(resource, wanted))
 
 
 def _namespace(resource: Resource, wanted: Reference) -> str | None:
@@ -175,8 +171,8 @@ def _apply(api: Api, body: Object, install_id: str) -> None:
             field_manager=FIELD_MANAGER,
             force_conflicts=True,
         )
-    except ApiException as error:
-        raise RefusedError(f"{wanted}: the API server refused it: {explain(error)}") from error
+    except AnswerError as error:
+        raise RefusedError(f"{wanted}: the API server refused it: {error}") from error
 
 
 def _wait_established(api: Api, name: str) -> None:
@@ -220,10 +216,8 @@ def _all_of(api: Api, of_kind: Reference) -> list[Reference]:
     resource = resource_of(api, of_kind)
     if resource is None:
         return []
-    try:
-        items = api.call(resource.get).items
-    except NotFoundError:
-        return []
+    found = api.get(resource.get)
+    items = found.items if found is not None else ()
     return [
         Reference(
             api_version=of_kind.api_version,
@@ -240,15 +234,12 @@ def _delete(api: Api, wanted: Reference) -> None:
     resource = resource_of(api, wanted)
     if resource is None or not _is_there(api, wanted):
         return
-    try:
-        api.call(
-            resource.delete,
-            name=wanted.name,
-            namespace=_namespace(resource, wanted),
-            body={"propagationPolicy": "Foreground"},
-        )
-    except NotFoundError:
-        return
+    api.get(
+        resource.delete,
+        name=wanted.name,
+        namespace=_namespace(resource, wanted),
+        body={"propagationPolicy": "Foreground"},
+    )
 
 
 def _wait_gone(api: Api, references: Sequence[Reference], strip_finalizers: Sequence[str]) -> None:
@@ -306,5 +297,5 @@ def _strip(api: Api, wanted: Reference, patterns: Sequence[str]) -> None:
             body={"metadata": {"finalizers": kept}},
             content_type="application/merge-patch+json",
         )
-    except (ApiException, CnibenchError) as error:
+    except CnibenchError as error:
         logger.warning("%s: its finalizers could not be changed: %s", wanted, error)

@@ -71,6 +71,6 @@ def _set_taint(api: Api, name: str, *, closed: bool) -> None:
 def replace_taints(api: Api, node: Any, taints: list[V1Taint]) -> None:
     """Give a node exactly these taints, unless somebody changed it meanwhile."""
     metadata = {"resourceVersion": node.metadata.resource_version}
-    # A strategic merge patch (which the client sends) would merge the list by keys.
-    spec = {"taints": [{"$patch": "replace"}, *taints]}
+    # The client sends a merge patch (RFC 7396), which replaces lists as they are.
+    spec = {"taints": taints}
     api.call(api.core.patch_node, node.metadata.name, {"metadata": metadata, "spec": spec})

@@ -49,6 +49,8 @@ class Installed(Model):
     version: str
     objects: tuple[Reference, ...] = ()
     commands: tuple[CleanUp, ...] = ()
+    settings: Mapping[str, Mapping[str, str]] = {}
+    """By node: those that the plugin is known to change, as they were before."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,12 @@ class Installer:
             raise RefusedError(
                 f"{present.plugin.name} is installed; remove it before {plugin.name}"
             )
-        record = Installed(install_id=install_id, plugin=plugin, version=plugin.source.version)
+        record = Installed(
+            install_id=install_id,
+            plugin=plugin,
+            version=plugin.source.version,
+            settings={node.name: self._settings(node, plugin) for node in self.nodes},
+        )
         evacuation.open_again(self.api, self._names)
         match plugin.install:
             case Applied():
@@ -124,6 +131,8 @@ class Installer:
             self._chain(plugin).take_away(plugin.install)
         for node in self.nodes:
             self._clean(node, plugin)
+            for name, value in present.settings.get(node.name, {}).items():
+                self.agents.call(node.name, "write_setting", name=name, value=value)
         remove_marks(self.api, self._names, removes)
         evacuation.open_again(self.api, self._names)
         self.memory.delete(RECORD)
@@ -160,6 +169,11 @@ class Installer:
         told = self.agents.call(node.name, "clean", actions=fill(_actions(plugin), values))
         for problem in told["problems"]:
             logger.warning("node=%s clean-up: %s", node.name, problem)
+
+    def _settings(self, node: Node, plugin: Plugin) -> dict[str, str]:
+        names = plugin.removes.settings
+        found = {n: self.agents.call(node.name, "read_setting", name=n) for n in names}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _wait(self, plugin: Plugin) -> None:
         Readiness(self.api, self._names, self._file_exists).wait(plugin.ready)

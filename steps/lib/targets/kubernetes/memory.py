@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
 
 from steps.lib.errors import CnibenchError, OwnershipError
-from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, Api
+from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, AnswerError, Api
 
 LABELS = PART_OF | {"app.kubernetes.io/component": "memory"}
 
@@ -108,7 +107,7 @@ def _acquire(api: Api, target: str, holder: str) -> None:
             api.call(api.coordination.create_namespaced_lease, NAMESPACE, body)
         else:
             api.call(api.coordination.replace_namespaced_lease, LEASE, NAMESPACE, body)
-    except ApiException as error:
+    except AnswerError as error:
         # Somebody was faster: the resource version, or the name, is taken.
         raise OwnershipError(f"target {target} was taken by somebody else just now") from error
 
@@ -146,5 +145,5 @@ def _renew(api: Api, holder: str, stop: threading.Event) -> None:
             api.call(
                 api.coordination.patch_namespaced_lease, LEASE, NAMESPACE, _lease(holder, None)
             )
-        except (CnibenchError, ApiException) as error:
+        except CnibenchError as error:
             logger.warning("the lease could not be renewed: %s", error)

@@ -49,11 +49,13 @@ def _is_kubernetes_own(taint: str) -> bool:
     return taint.startswith(("node.kubernetes.io/", "cnibench.io/"))
 
 
-def _remove_conditions(api: Api, node: Any, types: Iterable[str]) -> None:
-    present = {c.type for c in node.status.conditions or []}
-    gone = [{"type": t, "$patch": "delete"} for t in types if t in present]
-    if gone:
-        api.call(api.core.patch_node_status, node.metadata.name, {"status": {"conditions": gone}})
+def _remove_conditions(api: Api, node: Any, types: Sequence[str]) -> None:
+    present = node.status.conditions or []
+    kept = [c for c in present if c.type not in types]
+    if len(kept) < len(present):
+        metadata = {"resourceVersion": node.metadata.resource_version}
+        body = {"metadata": metadata, "status": {"conditions": kept}}
+        api.call(api.core.patch_node_status, node.metadata.name, body)
 
 
 def _matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:

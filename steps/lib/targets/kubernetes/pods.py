@@ -6,10 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-
 from steps.lib.errors import RefusedError
-from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
 from steps.lib.targets.kubernetes.readiness import pod_says
 
 START_TIMEOUT_S = 90.0
@@ -41,9 +39,9 @@ def create(api: Api, body: dict[str, Any]) -> None:
     name = body["metadata"]["name"]
     try:
         api.call(api.core.create_namespaced_pod, NAMESPACE, body)
-    except ApiException as error:
+    except AnswerError as error:
         if error.status != http.client.CONFLICT:
-            raise RefusedError(f"pod {name} was refused: {error.body}") from error
+            raise RefusedError(f"pod {name} was refused: {error}") from error
         delete(api, name)
         api.call(api.core.create_namespaced_pod, NAMESPACE, body)
 

@@ -162,7 +162,9 @@ def _body(name: str, role: str, node: Node, image: str) -> dict[str, Any]:
             "nodeName": node.name,
             "tolerations": [{"operator": "Exists"}],
             "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 0,
+            # With 0 the API server forgets the pod at once, and its network is left to a plugin
+            # that may be gone by then.
+            "terminationGracePeriodSeconds": 1,
             "automountServiceAccountToken": False,
             "containers": [
                 {

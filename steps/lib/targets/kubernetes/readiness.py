@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-
 from steps.lib.errors import CnibenchError, RefusedError
 from steps.lib.models import Ready
 from steps.lib.targets.kubernetes.api import Api
@@ -135,7 +133,7 @@ def _last_lines(api: Api, namespace: str, pod: str, status: Any) -> list[str]:
             tail_lines=LOG_LINES,
             previous=previous,
         )
-    except (ApiException, CnibenchError):
+    except CnibenchError:
         return []  # There is no log yet; the state says more.
     return str(text or "").strip().splitlines()
 

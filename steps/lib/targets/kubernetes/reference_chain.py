@@ -13,10 +13,12 @@ from ipaddress import IPv4Network
 from steps.lib.errors import RefusedError
 from steps.lib.models import CniChain, Plugin, Routes, Vxlan
 from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.nodes import common_network
 from steps.lib.targets.namespaces.conflist import render
 from steps.lib.targets.protocol import Node
 
 BINARIES = "/opt/cni/bin"
+MASQUERADE = "ip cnibench-masquerade"
 CONFIGURATION = "/etc/cni/net.d/10-cnibench.conflist"
 STATE_DIRECTORY = "/var/lib/cni/cnibench"
 
@@ -33,7 +35,7 @@ class ReferenceChain:
     def lay_out(self, plugin: Plugin, chain: CniChain) -> None:
         """Way first: a node is ready as soon as it has a configuration."""
         for node in self.nodes:
-            for command in self._way(node, chain):
+            for command in [*self._way(node, chain), self._masquerade()]:
                 self._run(node, command)
         for node in self.nodes:
             text = json.dumps(render(plugin.name, chain, self._values(node)), indent=2)
@@ -45,6 +47,7 @@ class ReferenceChain:
             self.agents.call(
                 node.name, "clean", actions={"paths": [CONFIGURATION, STATE_DIRECTORY]}
             )
+            self.agents.call(node.name, "clean", actions={"nft_tables": [MASQUERADE]})
             if isinstance(chain.inter_node, Vxlan):
                 self.agents.call(node.name, "clean", actions={"links": [chain.inter_node.device]})
             if isinstance(chain.inter_node, Routes):
@@ -73,6 +76,22 @@ class ReferenceChain:
                 return self._tunnel(node, way)
             case _:
                 raise RefusedError(f"no way between nodes of kind {chain.inter_node.kind} here")
+
+    def _masquerade(self) -> list[str]:
+        """Pods reach what is outside of the cluster by their node's address, as they are used to.
+
+        The API server is there too, which knows no way to pods.
+        """
+        pods = common_network(self.pod_cidrs.values())
+        chain = "{ type nat hook postrouting priority srcnat; }"
+        rule = f"ip saddr {pods} ip daddr != {{ {pods}, 224.0.0.0/4 }} masquerade"
+        commands = (
+            f"add table {MASQUERADE}",
+            f"add chain {MASQUERADE} postrouting {chain}",
+            f"flush chain {MASQUERADE} postrouting",
+            f"add rule {MASQUERADE} postrouting {rule}",
+        )
+        return ["nft", "; ".join(commands)]
 
     def _tunnel(self, node: Node, way: Vxlan) -> list[list[str]]:
         """A VXLAN device with static entries; see the embedded target's ``internode``."""

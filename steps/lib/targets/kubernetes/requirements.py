@@ -1,7 +1,9 @@
 """What a cluster must be to serve as a target; asked of the API server only, nothing is touched."""
 
 import re
+import time
 from collections.abc import Iterator
+from typing import Any
 
 from kubernetes import client
 
@@ -24,6 +26,17 @@ RIGHTS = (
     ("coordination.k8s.io", "leases", "create"),
 )
 """Group, resource and verb of some requests that only an administrator may make."""
+
+
+NOTICED_TIMEOUT_S = 60.0
+"""Kubelets tell the state of their node every ten seconds."""
+
+
+def wait_without_network(api: Api) -> None:
+    """Wait until nodes say that they have no network: else the next look finds a foreign one."""
+    deadline = time.monotonic() + NOTICED_TIMEOUT_S
+    while time.monotonic() < deadline and any(map(_is_ready, workers(api)[:NODE_COUNT])):
+        time.sleep(0.5)
 
 
 def missing(api: Api, *, installed_by_us: bool) -> list[str]:
@@ -68,15 +81,23 @@ def _nodes(api: Api, installed_by_us: bool) -> Iterator[str]:
         yield f"the cluster has {len(found)} worker nodes ({names}); needed are {NODE_COUNT}"
         return
     for node in found[:NODE_COUNT]:
-        name, conditions = node.metadata.name, node.status.conditions or []
-        ready = next((c for c in conditions if c.type == "Ready"), None)
+        name, ready = node.metadata.name, _readiness(node)
         if not node.spec.pod_cidr:
             yield f"node {name} has no podCIDR: start the controller manager with node CIDRs"
         # A kubelet whose node has no network yet does report: that it is not ready.
         if ready is None or ready.status == "Unknown":
             yield f"node {name} does not report: {ready.message if ready else 'no status'}"
-        elif ready.status == "True" and not installed_by_us:
+        elif _is_ready(node) and not installed_by_us:
             yield (
                 f"node {name} has a pod network already, which cnibench did not install: remove "
                 "that plugin first, or use a cluster made without one"
             )
+
+
+def _readiness(node: Any) -> Any | None:
+    return next((c for c in node.status.conditions or [] if c.type == "Ready"), None)
+
+
+def _is_ready(node: Any) -> bool:
+    ready = _readiness(node)
+    return ready is not None and ready.status == "True"

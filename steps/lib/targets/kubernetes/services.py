@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kubernetes.client.exceptions import ApiException
-
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.agents import Agents
-from steps.lib.targets.kubernetes.api import NAMESPACE, Api, explain
+from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
 from steps.lib.targets.protocol import Node
 
 WORKS_TIMEOUT_S = 30.0
@@ -46,10 +44,8 @@ class Services:
         body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
         try:
             service = self.api.call(self.api.core.create_namespaced_service, NAMESPACE, body)
-        except ApiException as error:
-            raise RefusedError(
-                f"ports {list(ports)} cannot be published: {explain(error)}"
-            ) from error
+        except AnswerError as error:
+            raise RefusedError(f"ports {list(ports)} cannot be published: {error}") from error
         return str(service.spec.cluster_ip)
 
     def delete(self, name: str) -> None:

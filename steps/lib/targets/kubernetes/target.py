@@ -18,7 +18,7 @@ from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api, connect
 from steps.lib.targets.kubernetes.baseline import Baseline
 from steps.lib.targets.kubernetes.endpoints import Endpoints
-from steps.lib.targets.kubernetes.installer import RECORD, Installer
+from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.namespaces.settings import is_inherited
@@ -124,7 +124,7 @@ class KubernetesTarget:
     def missing_requirements(self) -> list[str]:
         """What keeps the cluster from being measured, each with what to do about it."""
         try:
-            ours = self._memory.load(RECORD) is not None
+            ours = bool(self._memory.names())
         except CnibenchError as error:
             return [str(error)]
         return requirements.missing(self._api, installed_by_us=ours)
@@ -165,6 +165,7 @@ class KubernetesTarget:
         if self.load_state() is None:
             for node in self._nodes:
                 self._baseline.forget_if_met(node.name, self.inventory(node))
+            requirements.wait_without_network(self._api)
         self._take_down()
 
     def siblings(self) -> Sequence[Target]:

@@ -27,8 +27,12 @@ def pod_network(container: str, address: str) -> dict[str, Any]:
             continue
         paired = links.kind_of(link) in PAIRED_KINDS
         pair = links.pair_of(link["link_index"]) if paired and not shared else None
-        mtu_bytes = min([link["mtu"], *_route_mtus(container)])
-        return {"device": link["ifname"], "mtu_bytes": mtu_bytes, "pair": pair}
+        return {
+            "device": link["ifname"],
+            "mtu_bytes": min([link["mtu"], *_route_mtus(container)]),
+            "device_mtu_bytes": link["mtu"],
+            "pair": pair,
+        }
     raise RefusedError(f"no device of the pod has its address {address}")
 
 

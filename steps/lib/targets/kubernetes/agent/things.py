@@ -33,6 +33,7 @@ IGNORED_FOLDERS = (
     "/run/systemd",
     "/run/udev",
     "/run/user",
+    "/var/lib/cni",
     "/var/lib/cni/cache",
     "/var/lib/cni/results",
     "/var/log/containers",
