@@ -67,7 +67,12 @@ Pod = tuple[str, "subprocess.Popen[bytes]"]
 
 def test_the_pods_device_and_its_other_end_are_told(node: AgentNode, pod: Pod) -> None:
     found = node.call("pod_network", container=pod[0], address=POD_ADDRESS)
-    assert found == {"device": "eth0", "mtu_bytes": 1450, "pair": "pairx"}
+    assert found == {
+        "device": "eth0",
+        "mtu_bytes": 1450,
+        "device_mtu_bytes": 1450,
+        "pair": "pairx",
+    }
     assert "no device" in node.error("pod_network", container=pod[0], address="198.51.100.1")
 
 

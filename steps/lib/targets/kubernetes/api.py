@@ -160,7 +160,7 @@ class Api:
             try:
                 return function(*arguments, **options)
             except ApiException as error:
-                if error.status in (_UNAUTHENTICATED, _FORBIDDEN):
+                if error.status in (_UNAUTHENTICATED, _FORBIDDEN) and not _is_ending(error):
                     raise InputError(self._not_allowed(error)) from error
                 if error.status not in _AGAIN:
                     raise AnswerError(explain(error), error.status) from error
@@ -227,6 +227,11 @@ class Api:
             f"the API server of context {self.context} {what}: {explain(error)}; use a kubeconfig "
             "with the rights of a cluster administrator: nodes and their network are changed"
         )
+
+
+def _is_ending(error: ApiException) -> bool:
+    """Whether it is refused only since its namespace is being deleted: no question of rights."""
+    return "NamespaceTerminating" in str(error.body)
 
 
 def explain(error: BaseException) -> str:

@@ -5,20 +5,22 @@ A pod's end needs the CNI plugin that made its network; when that is gone the po
 cordon stays what it is), and then emptied.
 """
 
+import http.client
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kubernetes.client import V1Taint
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets.kubernetes.api import Api
+from steps.lib.targets.kubernetes.api import AnswerError, Api
 from steps.lib.targets.kubernetes.readiness import pod_says
 
 TAINT = "cnibench.io/no-network"
 GRACE_S = 5
 GONE_TIMEOUT_S = 120.0
 POLL_S = 0.5
+CONFLICTS_MAX = 10
 
 
 def close(api: Api, nodes: Sequence[str]) -> None:
@@ -61,16 +63,34 @@ def _networked_pods(api: Api, nodes: Sequence[str]) -> list[Any]:
 
 
 def _set_taint(api: Api, name: str, *, closed: bool) -> None:
-    node = api.call(api.core.read_node, name)
-    present = [t for t in node.spec.taints or [] if t.key != TAINT]
-    if closed:
-        present.append(V1Taint(key=TAINT, effect="NoSchedule"))
-    replace_taints(api, node, present)
+    def wanted(taints: list[V1Taint]) -> list[V1Taint]:
+        others = [t for t in taints if t.key != TAINT]
+        return [*others, V1Taint(key=TAINT, effect="NoSchedule")] if closed else others
+
+    change_taints(api, name, wanted)
 
 
-def replace_taints(api: Api, node: Any, taints: list[V1Taint]) -> None:
-    """Give a node exactly these taints, unless somebody changed it meanwhile."""
-    metadata = {"resourceVersion": node.metadata.resource_version}
-    # The client sends a merge patch (RFC 7396), which replaces lists as they are.
-    spec = {"taints": taints}
-    api.call(api.core.patch_node, node.metadata.name, {"metadata": metadata, "spec": spec})
+def change_taints(api: Api, name: str, wanted: Callable[[list[V1Taint]], list[V1Taint]]) -> None:
+    """Give a node other taints; when somebody changed the node meanwhile, from what it is then.
+
+    Raises:
+        AnswerError: it is changed all the time, or the API server refuses the taints.
+    """
+    for tries_left in reversed(range(CONFLICTS_MAX)):
+        node = api.call(api.core.read_node, name)
+        present = node.spec.taints or []
+        taints = wanted(present)
+        if taints == present:
+            return
+        body = {
+            "metadata": {"resourceVersion": node.metadata.resource_version},
+            "spec": {"taints": taints},
+        }
+        try:
+            # A merge patch (RFC 7396) replaces lists; what the client takes by itself varies.
+            kind = "application/merge-patch+json"
+            api.call(api.core.patch_node, name, body, _content_type=kind)
+            return
+        except AnswerError as error:
+            if error.status != http.client.CONFLICT or not tries_left:
+                raise

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
+
+from kubernetes.client import V1Taint
 
 from steps.lib.models import Cleanup
 from steps.lib.targets.kubernetes.api import Api
-from steps.lib.targets.kubernetes.evacuation import replace_taints
+from steps.lib.targets.kubernetes.evacuation import change_taints
 
 
 def remove_marks(api: Api, nodes: Sequence[str], removes: Cleanup) -> None:
@@ -23,10 +26,7 @@ def remove_marks(api: Api, nodes: Sequence[str], removes: Cleanup) -> None:
                 changes.setdefault("metadata", {})[field] = dict.fromkeys(gone)
         if changes:
             node = api.call(api.core.patch_node, name, changes)
-        taints = node.spec.taints or []
-        gone = _matching([t.key for t in taints], removes.node_taints)
-        if gone:
-            replace_taints(api, node, [t for t in taints if t.key not in gone])
+        change_taints(api, name, partial(_without, removes.node_taints))
         _remove_conditions(api, node, removes.node_conditions)
 
 
@@ -50,12 +50,19 @@ def _is_kubernetes_own(taint: str) -> bool:
 
 
 def _remove_conditions(api: Api, node: Any, types: Sequence[str]) -> None:
-    present = node.status.conditions or []
-    kept = [c for c in present if c.type not in types]
-    if len(kept) < len(present):
-        metadata = {"resourceVersion": node.metadata.resource_version}
-        body = {"metadata": metadata, "status": {"conditions": kept}}
-        api.call(api.core.patch_node_status, node.metadata.name, body)
+    present = {c.type for c in node.status.conditions or []}
+    gone = [{"type": t, "$patch": "delete"} for t in types if t in present]
+    if gone:
+        api.call(
+            api.core.patch_node_status,
+            node.metadata.name,
+            {"status": {"conditions": gone}},
+            _content_type="application/strategic-merge-patch+json",
+        )
+
+
+def _without(patterns: Sequence[str], taints: list[V1Taint]) -> list[V1Taint]:
+    return [t for t in taints if not _matching([t.key], patterns)]
 
 
 def _matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ HASHED = (
     "/etc/NetworkManager/conf.d",
     "/etc/systemd/network",
 )
-LISTED_FOLDERS = ("/run", "/var/lib", "/var/lib/cni", "/var/log")
+LISTED_FOLDERS = ("/run", "/var/lib", "/var/lib/cni", "/var/lib/cni/networks", "/var/log")
 """Where plugins have folders of their own."""
 
 IGNORED_FOLDERS = (
@@ -35,6 +35,7 @@ IGNORED_FOLDERS = (
     "/run/user",
     "/var/lib/cni",
     "/var/lib/cni/cache",
+    "/var/lib/cni/networks",
     "/var/lib/cni/results",
     "/var/log/containers",
     "/var/log/pods",
