@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -121,6 +123,31 @@ def test_adding_a_question(tmp_path: Path) -> None:
         assert [dict(zip(found.columns, r, strict=True)) for r in found.rows] == list(test.expect)
 
 
+def test_measuring_a_cluster(tmp_path: Path) -> None:
+    (document,) = blocks("measure-a-cluster", "yaml")
+    campaign = tmp_path / "mine.yaml"
+    campaign.write_text(document)
+    loaded = load_job(campaign)
+    assert loaded.campaign.target.kind == "kubernetes"
+    assert all("kubernetes" in plugin.targets for plugin in loaded.plugins)
+
+
+def test_every_verb_of_the_lab_that_a_page_names_exists() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "lab", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+    # As in ``python -m lab --name other up``.
+    named = r"python -m lab(?: --\w+ \S+)* ([a-z-]+)"
+    verbs = re.findall(named, (HOW_TO / "use-the-lab.md").read_text(encoding="utf-8"))
+    assert verbs
+    assert set(verbs) <= set(re.findall(r"^\W*([a-z-]+)  ", told, re.MULTILINE))
+
+
 def test_the_page_of_tables_is_generated_from_the_columns() -> None:
     from steps.lib.reference import tables_page
 
@@ -143,3 +170,5 @@ def test_every_file_and_verb_that_a_page_names_exists(page: str) -> None:
         assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
     for test in re.findall(r"`(tests/\w+\.py)`", text):
         assert (ROOT / test).exists(), f"{page}: {test}"
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:^    |`)make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)

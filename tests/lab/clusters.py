@@ -13,8 +13,8 @@ from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api, connect
 from steps.lib.targets.kubernetes.endpoints import Endpoints
 from steps.lib.targets.protocol import Node
+from tests.lab.labs import TARGET
 
-CONTEXT = "cnibench-lab"
 BRIDGE = "trial0"
 CONFIGURATION = "/etc/cni/net.d/10-trial.conflist"
 STATE_DIRECTORY = "/var/lib/cni/trial"
@@ -39,16 +39,21 @@ class Attached:
         return Endpoints(self.api, self.agents, self.spec, self.nodes)
 
 
+def specification(lab: Lab) -> TargetSpec:
+    """The lab's target as a campaign names it."""
+    return TargetSpec(
+        kind="kubernetes",
+        name=lab.name,
+        context=lab.context(TARGET),
+        external_client=ExternalClient(namespace=f"cnib-{lab.name}-client"),
+    )
+
+
 @contextmanager
 def attached(lab: Lab) -> Iterator[Attached]:
     """Agents on the nodes of the lab's target, gone afterwards."""
-    spec = TargetSpec(
-        kind="kubernetes",
-        name="lab",
-        context=CONTEXT,
-        external_client=ExternalClient(namespace=f"cnib-{lab.name}-client"),
-    )
-    api = connect(CONTEXT)
+    spec = specification(lab)
+    api = connect(lab.context(TARGET))
     api.ensure_namespace()
     found = sorted(api.call(api.core.list_node).items, key=lambda node: str(node.metadata.name))
     nodes = tuple(Node(n.metadata.name, n.status.addresses[0].address, "eth0") for n in found)

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.layout import Lab
-from tests.lab.labs import run
+from lab.layout import DEFAULT_PORT, Lab
+from steps.lib.targets.kubernetes.api import Api, connect
+from steps.lib.targets.kubernetes.nodes import workers
+from tests.lab.labs import TARGET, run
 
 
 @pytest.fixture(scope="session")
@@ -14,9 +16,11 @@ def lab() -> Iterator[Lab]:
     """The default lab with its target cluster, whose nodes wait for a network plugin.
 
     Its ``kubeconfig`` has the context ``cnibench-lab``. One that was up before stays up, and so
-    does every one with ``CNIBENCH_LAB_KEEP=1``.
+    does every one with ``CNIBENCH_LAB_KEEP=1``. With ``CNIBENCH_LAB=<name>:<port>`` it is another
+    lab, beside that of somebody else.
     """
-    own = Lab()
+    name, _, port = os.environ.get("CNIBENCH_LAB", "lab").partition(":")
+    own = Lab(name, int(port or DEFAULT_PORT))
     keep = bool(own.wanted()) or os.environ.get("CNIBENCH_LAB_KEEP") == "1"
     run(own, "up", "--only", "target")
     try:
@@ -24,3 +28,17 @@ def lab() -> Iterator[Lab]:
     finally:
         if not keep:
             run(own, "down")
+
+
+@pytest.fixture(scope="session")
+def api(lab: Lab) -> Iterator[Api]:
+    """The API server of the lab's target, whose kubeconfig is now everybody's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(lab.kubeconfig))
+        yield connect(lab.context(TARGET))
+
+
+@pytest.fixture(scope="session")
+def nodes(api: Api) -> list[str]:
+    """Names of the target's nodes."""
+    return [str(node.metadata.name) for node in workers(api)]

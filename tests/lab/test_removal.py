@@ -88,6 +88,7 @@ def objects(tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterat
     loaded = load(tmp_path / "stand-in.yaml")
     apply_all(api, loaded, "test")
     yield loaded
+    monkeypatch.setattr(applying, "DELETED_TIMEOUT_S", 60.0)  # A test may have had less patience.
     delete_all(api, [reference(o) for o in loaded], FIRST, [FINALIZER])
 
 

@@ -149,12 +149,15 @@ class Endpoints:
         """
         place = placed(endpoint)
         deadline = time.monotonic() + timeout_s
-        wanted = {"port": port, "protocol": protocol, "container": place.network}
+        server = self._running.get((place.pod, "server"))
+        # Another server on a node's port would be measured in place of ours.
+        owner = place.containers["server"] if server is not None else None
+        wanted = {"port": port, "protocol": protocol, "container": place.network, "owner": owner}
         while not self._agents.call(place.node.name, "listening", **wanted):
-            server = self._running.get((place.pod, "server"))
             if server is not None and server.has_ended:
                 status, said = server.stop(0.0)
-                words = said.decode("utf-8", "replace").strip()[-300:]
+                # Some tools tell their errors in the document that they print.
+                words = (said or server.stdout.read()).decode("utf-8", "replace").strip()[-300:]
                 raise RefusedError(
                     f"{server.command[0]} in {place.name} ended with {status} before it listened "
                     f"on {protocol} port {port}: {words}"

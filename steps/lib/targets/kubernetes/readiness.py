@@ -111,7 +111,7 @@ def pod_says(api: Api, pod: Any) -> Iterator[str]:
         if state is None and status.ready:
             continue
         if state is not None and state.reason != "Completed":
-            yield f"pod {name}: {status.name}: {state.reason}: {(state.message or '').strip()}"
+            yield f"pod {name}: {status.name}: {state.reason}: {_message(state)}"
         if state is None or state.reason in ("Error", "CrashLoopBackOff"):
             for line in _last_lines(api, namespace, name, status):
                 yield f"pod {name}: {status.name}: log: {line}"
@@ -122,20 +122,30 @@ def pod_says(api: Api, pod: Any) -> Iterator[str]:
         yield f"pod {name}: event: {event.reason}: {event.message}"
 
 
+def _message(state: Any) -> str:
+    """What a container that waits or has ended says; many end without a word."""
+    code = getattr(state, "exit_code", None)
+    return (state.message or ("" if code is None else f"status {code}")).strip()
+
+
 def _last_lines(api: Api, namespace: str, pod: str, status: Any) -> list[str]:
-    previous = bool(status.restart_count) and status.state.running is None
-    try:
-        text = api.call(
-            api.core.read_namespaced_pod_log,
-            pod,
-            namespace,
-            container=status.name,
-            tail_lines=LOG_LINES,
-            previous=previous,
-        )
-    except CnibenchError:
-        return []  # There is no log yet; the state says more.
-    return str(text or "").strip().splitlines()
+    """Of the container's last run, or of the one before while this one has said nothing yet."""
+    for previous in (False, True)[: 1 + bool(status.restart_count)]:
+        try:
+            text = api.call(
+                api.core.read_namespaced_pod_log,
+                pod,
+                namespace,
+                container=status.name,
+                tail_lines=LOG_LINES,
+                previous=previous,
+            )
+        except CnibenchError:
+            continue  # There is no log yet; the state says more.
+        # A kubelet says this in place of the log of a container that it has removed.
+        if text and not str(text).startswith("unable to retrieve container logs"):
+            return str(text).strip().splitlines()
+    return []
 
 
 def _daemonset_problem(found: dict[str, Any] | None, name: str) -> Iterator[str]:

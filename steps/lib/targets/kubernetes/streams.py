@@ -93,7 +93,9 @@ def open_stream(api: Api, pod: str, container: str, command: Sequence[str]) -> S
         except ApiException as error:
             said = " ".join(str(error.reason or error.body).split())[:300]
             # A kubelet that has just started says "not found" of pods that it does not know yet.
-            gone = pods.read(api, pod) is None
-            if gone or time.monotonic() > deadline:
-                raise TransientError(f"no command can be run in pod {pod}: {said}") from error
+            found = pods.read(api, pod)
+            lost = pods.node_problem(api, found.spec.node_name) if found else said
+            if lost or time.monotonic() > deadline:
+                why = lost or said
+                raise TransientError(f"no command can be run in pod {pod}: {why}") from error
         time.sleep(RETRY_INTERVAL_S)

@@ -9,6 +9,7 @@ from steps.lib.targets.namespaces import netns
 POLL_INTERVAL_S = 0.005
 
 _TCP_LISTEN, _UDP_BOUND = "0A", "07"
+_INODE = 9
 _TABLES = {"tcp": (("tcp", "tcp6"), _TCP_LISTEN), "udp": (("udp", "udp6"), _UDP_BOUND)}
 
 
@@ -29,11 +30,15 @@ def wait_listening(namespace: str, port: int, protocol: str, timeout_s: float) -
 
 def is_listening(namespace: str, port: int, protocol: str) -> bool:
     """Whether a socket of the namespace is bound to the port and takes what comes."""
+    return bool(listeners(namespace, port, protocol))
+
+
+def listeners(namespace: str, port: int, protocol: str) -> set[str]:
+    """Inodes of those sockets, by which processes hold them."""
     tables, state = _TABLES[protocol]
     with netns.inside(namespace):
         files = [Path("/proc/thread-self/net", table) for table in tables]
         lines = [line for f in files if f.exists() for line in f.read_text().splitlines()[1:]]
     wanted = f":{port:04X}"
-    return any(
-        fields[1].endswith(wanted) and fields[3] == state for fields in (x.split() for x in lines)
-    )
+    found = (line.split() for line in lines)
+    return {f[_INODE] for f in found if f[1].endswith(wanted) and f[3] == state}

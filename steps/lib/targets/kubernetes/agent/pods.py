@@ -90,9 +90,26 @@ def is_running(container: str) -> bool:
     return bool(places.processes_of(container))
 
 
-def listening(port: int, protocol: str, container: str | None = None) -> bool:
-    """Whether a socket of a pod, or of the node, listens on a port; nobody connects to it."""
-    return sockets.is_listening(places.network(container), port, protocol)
+def listening(
+    port: int, protocol: str, container: str | None = None, owner: str | None = None
+) -> bool:
+    """Whether a socket of a pod, or of the node, listens on a port; nobody connects to it.
+
+    With ``owner``, a container, only sockets of its processes count: on a node's network somebody
+    else may have the port.
+    """
+    found = sockets.listeners(places.network(container), port, protocol)
+    if owner is None or not found:
+        return bool(found)
+    links = {f"socket:[{inode}]" for inode in found}
+    return any(not links.isdisjoint(_open_files(pid)) for pid in places.processes_of(owner))
+
+
+def _open_files(pid: int) -> set[str]:
+    try:
+        return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    except OSError:
+        return set()  # It ended, or a file was closed just now: it is looked at again soon.
 
 
 def _identity(namespace: str) -> tuple[int, int]:
