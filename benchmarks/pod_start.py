@@ -1,7 +1,7 @@
 """How long pods take to start, by step, as somebody sees who watches them at the API server.
 
-The kubelet tells a pod's state when it has something to tell, so steps are as coarse as that: it
-looks at its containers once a second. The time of a sandbox it counts itself, exactly.
+A step that is over before the kubelet has told the one before it is seen together with it. The time
+of a sandbox the kubelet counts itself.
 """
 
 import re

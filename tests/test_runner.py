@@ -154,6 +154,7 @@ def test_the_form_makes_the_job_of_a_campaign(tmp_path: Path) -> None:
     given = {"name": "typed", "store": "unused", "target": TARGET}
     offered = parameters(form["spec"], "arguments").items()
     typed = given | {name: field["value"] for name, field in offered if "value" in field}
+    typed["context"] = "cluster"  # What a form for kubernetes leaves to be typed.
     pods = Pods(form, tmp_path, {f"workflow.parameters.{n}": v for n, v in typed.items()})
     pods.run("form", "make-job")
     assert pods.ended == [("make-job", 0)], pods.stderr

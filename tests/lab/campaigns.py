@@ -19,6 +19,9 @@ from tests.lab.clusters import specification
 NORMAL = "bridge-routes"
 """A real plugin that is ready after two seconds."""
 
+FAST = "host-network"
+"""One that is ready at once, for what does not depend on a pod network."""
+
 STAND_IN = "stand-in"
 """Namespace of our own plugins, which are made to fail."""
 

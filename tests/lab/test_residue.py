@@ -13,7 +13,7 @@ from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.namespaces.programs import output
 from tests.agent_bpf import bpf
 from tests.jobs import plugin
-from tests.lab.campaigns import NORMAL, Run, lab_job
+from tests.lab.campaigns import FAST, NORMAL, Run, lab_job
 
 pytestmark = pytest.mark.lab
 
@@ -86,9 +86,9 @@ def test_residue_is_removed_where_declared_else_named_and_no_block_starts_until_
     lab: Lab, api: Api, tmp_path: Path
 ) -> None:
     run = Run(tmp_path / "left")
-    leaving = lab_job(lab, covering(), plugin(NORMAL))
-    assert run.of(leaving, left_on_purpose(lab)) == [f"{NORMAL}.base.r1"]
-    ours, theirs = run.select("select status, reason, residue from blocks order by plugin desc")
+    leaving = lab_job(lab, covering(), plugin(FAST))
+    assert run.of(leaving, left_on_purpose(lab)) == [f"{FAST}.base.r1"]
+    ours, theirs = run.select("select status, reason, residue from blocks order by plugin")
     assert ours == ("ok", None, [])
     status, reason, residue = theirs
     assert status == "failed" and "the nodes are not as before" in reason
@@ -97,13 +97,13 @@ def test_residue_is_removed_where_declared_else_named_and_no_block_starts_until_
     assert [line for line in residue if not line.startswith("n2: ")] == []
     # Found again by whoever comes next, from what is kept on the cluster alone.
     again = Run(tmp_path / "again")
-    small = lab_job(lab, plugin(NORMAL))
-    assert again.of(small) == [f"{NORMAL}.base.r1"]
+    small = lab_job(lab, plugin(FAST))
+    assert again.of(small) == [f"{FAST}.base.r1"]
     (said,) = again.said("preflight")
     assert said.startswith("failed: node n2 is not as it was before the first install")
     assert [name for name in LEFT.values() if name not in said] == []
     assert again.said("install-plugin") == []
     on_node(lab, BY_HAND)
     assert again.of(small) == []
-    assert again.blocks() == {NORMAL: ("ok", "")}
+    assert again.blocks() == {FAST: ("ok", "")}
     assert api.get(api.core.read_namespace, NAMESPACE) is None

@@ -46,6 +46,7 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 RETRY_FOR_S = 30.0
 GONE_TIMEOUT_S = 60.0
+ACCOUNT_TIMEOUT_S = 30.0
 RETRY_INTERVAL_S = 0.25
 RETRY_INTERVAL_MAX_S = 2.0
 
@@ -196,16 +197,29 @@ class Api:
         )
 
     def ensure_namespace(self) -> None:
-        """Make the namespace of everything of ours. Idempotent."""
-        if self.get(self.core.read_namespace, NAMESPACE) is not None:
-            return
+        """Make the namespace of everything of ours, ready for pods. Idempotent.
+
+        Raises:
+            TransientError: the controller manager gives it no service account.
+        """
         labels = PART_OF | {"pod-security.kubernetes.io/enforce": "privileged"}
         body = {"metadata": {"name": NAMESPACE, "labels": labels}}
-        try:
-            self.call(self.core.create_namespace, body)
-        except AnswerError as error:
-            if error.status != http.client.CONFLICT:
-                raise
+        if self.get(self.core.read_namespace, NAMESPACE) is None:
+            try:
+                self.call(self.core.create_namespace, body)
+            except AnswerError as error:
+                if error.status != http.client.CONFLICT:
+                    raise
+        # Pods are refused before it is there, and it is made by somebody else, a moment later.
+        deadline = time.monotonic() + ACCOUNT_TIMEOUT_S
+        account = ("default", NAMESPACE)
+        while self.get(self.core.read_namespaced_service_account, *account) is None:
+            if time.monotonic() > deadline:
+                raise TransientError(
+                    f"namespace {NAMESPACE} has no service account after {ACCOUNT_TIMEOUT_S:g} s: "
+                    "does the controller manager run?"
+                )
+            time.sleep(RETRY_INTERVAL_S)
 
     def delete_namespace(self) -> None:
         """Delete the namespace of everything of ours, and wait until it is gone. Idempotent.
