@@ -186,9 +186,9 @@ def test_programs_run_in_the_network_of_the_node(node: AgentNode) -> None:
 
 
 def test_a_program_that_does_not_end_is_ended(node: AgentNode) -> None:
-    error = node.error("run", command=["sleep", "60"], timeout_s=0.3)
+    error = node.error("run", command=["sleep", "60.4711"], timeout_s=0.3)
     assert "did not end within 0.3 s" in error
-    assert "sleep 60" not in subprocess.check_output(["ps", "-eo", "args"], text=True)
+    assert "sleep 60.4711" not in subprocess.check_output(["ps", "-eo", "args"], text=True)
 
 
 def test_nothing_of_the_node_is_left_behind() -> None:
