@@ -75,6 +75,8 @@ def apply(lab: Lab, cluster: Cluster, text: str) -> None:
 
 
 def _state(node: Any) -> str:
+    if not node["spec"].get("podCIDR"):
+        return "has no podCIDR yet"
     conditions = {c["type"]: c for c in node["status"].get("conditions", [])}
     ready = conditions.get("Ready", {"status": "Unknown", "message": "has not reported yet"})
     if ready["status"] == "True":
