@@ -37,6 +37,7 @@ LOST_AFTER_S = 30.0
 PIPE_BYTES = 1 << 20
 """Room for a whole document: of a server that nobody reads from, the end must be seen too."""
 
+HEAD_BYTES = 64
 RETRY_INTERVAL_S = 0.25
 TERMINATION_S = 1.0
 SIGNALLED = 128
@@ -164,6 +165,8 @@ class _Log:
     api: Api
     place: Launched
     _received: int = 0
+    _head: bytearray = field(default_factory=bytearray)
+    """How the log begins: of a log that it cannot read, a kubelet sends its own words instead."""
     _rest: bytearray = field(default_factory=bytearray)
     """What came and was not given away yet."""
     _chunks: Generator[bytes] | None = None
@@ -249,10 +252,14 @@ class _Log:
             _request_timeout=(CONNECT_TIMEOUT_S, SILENCE_S),
         )
         try:
-            skip = self._received
+            skip, position = self._received, 0
             for chunk in response.stream(1 << 16, decode_content=False):
+                if not chunk.startswith(bytes(self._head[position : position + len(chunk)])):
+                    return
+                position += len(chunk)
                 fresh = chunk[skip:]
                 skip = max(0, skip - len(chunk))
+                self._head += fresh[: HEAD_BYTES - len(self._head)]
                 if fresh:
                     self._received += len(fresh)
                     yield fresh
