@@ -39,6 +39,26 @@ lock() {
     fi
 }
 
+# install_debian_packages NAME... installs those that are not there.
+install_debian_packages() {
+    local package missing=()
+    for package in "$@"; do
+        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null \
+            | grep --quiet --line-regexp installed || missing+=("$package")
+    done
+    if ((${#missing[@]} == 0)); then
+        return
+    fi
+    lock "$cache/apt.lock"
+    log "installing Debian packages: ${missing[*]}"
+    # Old lists name files that the archive no longer has. One broken source among others is no
+    # reason to stop.
+    apt-get --quiet=2 update || log "apt-get update failed: trying with the lists that are here"
+    DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends \
+        --option DPkg::Lock::Timeout=300 install "${missing[@]}" >/dev/null \
+        || fail 1 "apt-get could not install: ${missing[*]}"
+}
+
 # digest_of FILE... prints a short digest of their contents and the machine's architecture.
 digest_of() {
     { uname --machine && cat "$@"; } | sha256sum | cut --characters=1-16

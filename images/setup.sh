@@ -22,7 +22,7 @@ main() {
         return
     fi
     check_disk "$clone" "$cache"
-    install_debian_packages
+    install_debian_packages "${debian_packages[@]}"
     check_python
     make_venv
     link cni-plugins
@@ -60,25 +60,6 @@ check_disk() {
             || fail 2 "$directory has $((free_kib / 1024)) MiB free and needs 2048: make room, or \
 set CNIBENCH_CACHE to a folder on another disk"
     done
-}
-
-install_debian_packages() {
-    local package missing=()
-    for package in "${debian_packages[@]}"; do
-        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null \
-            | grep --quiet --line-regexp installed || missing+=("$package")
-    done
-    if ((${#missing[@]} == 0)); then
-        return
-    fi
-    lock "$cache/apt.lock"
-    log "installing Debian packages: ${missing[*]}"
-    # Old lists name files that the archive no longer has. One broken source among others is no
-    # reason to stop.
-    apt-get --quiet=2 update || log "apt-get update failed: trying with the lists that are here"
-    DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends \
-        --option DPkg::Lock::Timeout=300 install "${missing[@]}" >/dev/null \
-        || fail 1 "apt-get could not install: ${missing[*]}"
 }
 
 check_python() {

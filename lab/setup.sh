@@ -23,7 +23,7 @@ main() {
     fi
     rm --force .tools/lab/set-up
     check_disk "$cache"
-    install_debian_packages
+    install_debian_packages "${debian_packages[@]}"
     for family in "${families[@]}"; do
         link_programs "$family"
     done
@@ -63,23 +63,6 @@ check_disk() {
     free_gib="$(df --output=avail --block-size=1G "$1" | tail --lines=1)"
     ((free_gib >= 20)) || fail 2 "$1 has $free_gib GiB free and the lab needs 20: make room, or set \
 CNIBENCH_CACHE to a folder on another disk"
-}
-
-install_debian_packages() {
-    local package missing=()
-    for package in "${debian_packages[@]}"; do
-        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null \
-            | grep --quiet --line-regexp installed || missing+=("$package")
-    done
-    if ((${#missing[@]} == 0)); then
-        return
-    fi
-    lock "$cache/apt.lock"
-    log "lab: installing Debian packages: ${missing[*]}"
-    apt-get --quiet=2 update || log "apt-get update failed: trying with the lists that are here"
-    DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends \
-        --option DPkg::Lock::Timeout=300 install "${missing[@]}" >/dev/null \
-        || fail 1 "apt-get could not install: ${missing[*]}"
 }
 
 link_programs() {

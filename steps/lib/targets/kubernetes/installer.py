@@ -106,12 +106,12 @@ class Installer:
         present = self.current()
         if present is None:
             return None
-        evidence = [present.install_id, present.plugin.model_dump_json(), present.version]
+        evidence = [present.plugin.model_dump_json(), present.version]
         evidence += self._images(present.plugin)
         for node in self.nodes:
             hashes = self.agents.call(node.name, "hashes", directory=CNI_CONFIGURATIONS)
             evidence.append(json.dumps(hashes, sort_keys=True))
-        digest = hashlib.sha256(json.dumps(evidence[1:]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(evidence).encode()).hexdigest()
         return Installation(present.version, digest)
 
     def remove(self) -> None:
@@ -127,8 +127,6 @@ class Installer:
         for node in self.nodes:
             for command in present.commands:
                 node_commands.run_on(self.api, node.name, command)
-        if isinstance(plugin.install, CniChain):
-            self._chain(plugin).take_away(plugin.install)
         for node in self.nodes:
             self._clean(node, plugin)
             for name, value in present.settings.get(node.name, {}).items():
@@ -166,7 +164,11 @@ class Installer:
     def _clean(self, node: Node, plugin: Plugin) -> None:
         """Carry out the declared actions; what could not be done shows as residue."""
         values = {**self.values, "pod_mtu": str(self._pod_mtu(plugin))}
-        told = self.agents.call(node.name, "clean", actions=fill(_actions(plugin), values))
+        actions = fill(_actions(plugin), values)
+        if isinstance(plugin.install, CniChain):
+            for kind, what in self._chain(plugin).leaves(node, plugin.install).items():
+                actions[kind] += what
+        told = self.agents.call(node.name, "clean", actions=actions)
         for problem in told["problems"]:
             logger.warning("node=%s clean-up: %s", node.name, problem)
 

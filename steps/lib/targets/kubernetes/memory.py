@@ -139,7 +139,9 @@ def _renew(api: Api, holder: str, stop: threading.Event) -> None:
     while not stop.wait(RENEW_S):
         try:
             present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
-            if present is None or present.spec.holder_identity != holder:
+            if present is None:
+                return  # Our namespace was taken down with all in it, as at a campaign's end.
+            if present.spec.holder_identity != holder:
                 logger.error("the lease of the target was taken by somebody else")
                 return
             api.call(

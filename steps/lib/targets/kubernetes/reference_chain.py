@@ -17,7 +17,6 @@ from steps.lib.targets.kubernetes.nodes import common_network
 from steps.lib.targets.namespaces.conflist import render
 from steps.lib.targets.protocol import Node
 
-BINARIES = "/opt/cni/bin"
 MASQUERADE = "ip cnibench-masquerade"
 CONFIGURATION = "/etc/cni/net.d/10-cnibench.conflist"
 STATE_DIRECTORY = "/var/lib/cni/cnibench"
@@ -25,7 +24,7 @@ STATE_DIRECTORY = "/var/lib/cni/cnibench"
 
 @dataclass(frozen=True)
 class ReferenceChain:
-    """Lays a chain out on nodes and takes it away. ``pod_cidrs`` are by node name."""
+    """Lays a chain out on nodes. ``pod_cidrs`` are by node name."""
 
     agents: Agents
     nodes: Sequence[Node]
@@ -41,18 +40,14 @@ class ReferenceChain:
             text = json.dumps(render(plugin.name, chain, self._values(node)), indent=2)
             self.agents.call(node.name, "write_file", path=CONFIGURATION, text=text)
 
-    def take_away(self, chain: CniChain) -> None:
-        """Undo ``lay_out``. Idempotent."""
-        for node in self.nodes:
-            self.agents.call(
-                node.name, "clean", actions={"paths": [CONFIGURATION, STATE_DIRECTORY]}
-            )
-            self.agents.call(node.name, "clean", actions={"nft_tables": [MASQUERADE]})
-            if isinstance(chain.inter_node, Vxlan):
-                self.agents.call(node.name, "clean", actions={"links": [chain.inter_node.device]})
-            if isinstance(chain.inter_node, Routes):
-                routes = [self.pod_cidrs[peer.name] for peer in self._peers(node)]
-                self.agents.call(node.name, "clean", actions={"routes": routes})
+    def leaves(self, node: Node, chain: CniChain) -> dict[str, list[str]]:
+        """Clean-up actions that undo ``lay_out`` on a node, as ``Cleanup`` names them."""
+        actions = {"paths": [CONFIGURATION, STATE_DIRECTORY], "nft_tables": [MASQUERADE]}
+        if isinstance(chain.inter_node, Vxlan):
+            actions["links"] = [chain.inter_node.device]
+        if isinstance(chain.inter_node, Routes):
+            actions["routes"] = [self.pod_cidrs[peer.name] for peer in self._peers(node)]
+        return actions
 
     def _values(self, node: Node) -> dict[str, str | int]:
         return {
