@@ -195,3 +195,24 @@ def test_cpu_of_pods_is_read_from_every_layout_of_control_groups(
     assert (found["pods"], found["containers"]) == (pods, {ONE: 2.0})
     assert found["at_s"] == pytest.approx(time.monotonic(), abs=2)
     assert found["cpus"] >= 1 and found["idle_s"] > 0
+
+
+def test_calls_of_network_plugins_are_waited_for(node: AgentNode) -> None:
+    assert node.call("await_cni_calls", timeout_s=5) == []
+    late = "sleep 1; touch /run/left-behind"
+    command = [*node.entering, "env", "CNI_COMMAND=DEL", "sh", "-c", late]
+    with subprocess.Popen(command) as call:
+        until(lambda: node.answer("await_cni_calls", timeout_s=0).get("error"))
+        assert node.call("await_cni_calls", timeout_s=20)
+        assert node.call("exists", path="/run/left-behind")
+        assert call.wait(timeout=5) == 0
+
+
+def test_a_call_of_a_network_plugin_that_does_not_end_is_named(node: AgentNode) -> None:
+    with subprocess.Popen([*node.entering, "env", "CNI_COMMAND=DEL", "sleep", "600"]) as call:
+        try:
+            until(lambda: node.answer("await_cni_calls", timeout_s=0).get("error"))
+            error = node.error("await_cni_calls", timeout_s=0.3)
+            assert error == "RefusedError: still called after 0.3 s: sleep"
+        finally:
+            call.kill()

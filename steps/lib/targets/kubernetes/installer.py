@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 RECORD = "cnibench-installation"
 CNI_CONFIGURATIONS = "/etc/cni/net.d"
 
+CNI_CALLS_TIMEOUT_S = 120.0
+"""A kubelet waits as long for its runtime (``runtimeRequestTimeout``)."""
+
 NODE_ACTIONS = (
     "links", "nft_tables", "paths", "iptables", "ipsets", "routes", "rules", "bpf_pins", "tc",
     "modules",
@@ -129,6 +132,8 @@ class Installer:
                 node_commands.run_on(self.api, node.name, command)
         for node in self.nodes:
             self._clean(node, plugin)
+            if self._called_meanwhile(node):
+                self._clean(node, plugin)
             for name, value in present.settings.get(node.name, {}).items():
                 self.agents.call(node.name, "write_setting", name=name, value=value)
         remove_marks(self.api, self._names, removes)
@@ -171,6 +176,11 @@ class Installer:
         told = self.agents.call(node.name, "clean", actions=actions)
         for problem in told["problems"]:
             logger.warning("node=%s clean-up: %s", node.name, problem)
+
+    def _called_meanwhile(self, node: Node) -> bool:
+        """Whether the runtime was still calling a network plugin; it has ended now."""
+        called = self.agents.call(node.name, "await_cni_calls", timeout_s=CNI_CALLS_TIMEOUT_S)
+        return bool(called)
 
     def _settings(self, node: Node, plugin: Plugin) -> dict[str, str]:
         names = plugin.removes.settings

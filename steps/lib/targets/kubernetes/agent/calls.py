@@ -4,6 +4,7 @@ import os
 
 from steps.lib.targets.kubernetes.agent import (
     cleaning,
+    cni,
     facts,
     files,
     inventory,
@@ -35,6 +36,7 @@ CALLS: dict[str, Call] = {
         readings.cpu,
         readings.counters,
         cleaning.clean,
+        cni.await_cni_calls,
         files.read_file,
         files.write_file,
         files.exists,
