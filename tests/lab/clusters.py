@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from kubernetes import client
+
 from lab.layout import Lab
 from steps.lib.models import TargetSpec
 from steps.lib.models.campaign import ExternalClient
@@ -64,6 +66,29 @@ def attached(lab: Lab) -> Iterator[Attached]:
         yield Attached(api, spec, agents, nodes, cidrs)
     finally:
         agents.remove()
+
+
+@contextmanager
+def daemon_set(
+    api: Api, name: str, tolerations: list[dict[str, str]], labels: dict[str, str] | None = None
+) -> Iterator[None]:
+    """A DaemonSet in ``default`` whose pods need the pod network."""
+    app = {"app": name}
+    container = {"name": "main", "image": "registry.k8s.io/pause:3.10"}
+    spec = {"containers": [container], "tolerations": tolerations}
+    body = {
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {
+            "selector": {"matchLabels": app},
+            "template": {"metadata": {"labels": app}, "spec": spec},
+        },
+    }
+    apps = client.AppsV1Api(api.client)
+    api.call(apps.create_namespaced_daemon_set, "default", body)
+    try:
+        yield
+    finally:
+        api.get(apps.delete_namespaced_daemon_set, name, "default")
 
 
 @contextmanager

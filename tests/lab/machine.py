@@ -12,8 +12,15 @@ from steps.lib.targets.namespaces import netns
 COUNTERS = ("nf_conntrack_count", "/neigh/", "/route/flush", "/ipfrag_secret", "stable_secret")
 """Settings that change by themselves, and those that cannot be read."""
 
-KUBELETS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
-"""Settings of the whole machine that a kubelet changes where it can."""
+WHOLE_MACHINE = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/timer_migration",
+    "kernel/unprivileged_bpf_disabled",
+)
+"""Settings of the whole machine that a kubelet or a network plugin changes where it can."""
 
 FOLDERS = ("/run", "/etc/cni", "/etc/kubernetes", "/opt/cni", "/var/lib/cni", "/var/lib/kubelet")
 FOLDERS_DEPTH = 3
@@ -76,7 +83,7 @@ def _lines(command: str) -> list[str]:
 
 def _settings() -> Iterator[str]:
     root = Path("/proc/sys")
-    for file in [*root.glob("net/**/*"), *(root / name for name in KUBELETS)]:
+    for file in [*root.glob("net/**/*"), *(root / name for name in WHOLE_MACHINE)]:
         if file.is_file() and not any(word in str(file) for word in COUNTERS):
             yield f"{file.relative_to(root)} = {file.read_text(errors='replace').strip()}"
 

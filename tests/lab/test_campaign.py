@@ -13,6 +13,7 @@ from steps.lib.store import open_store
 from steps.lib.targets import open_target
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from tests.jobs import matrix, plugin
+from tests.lab import machine
 from tests.lab.campaigns import Run
 from tests.lab.clusters import specification
 
@@ -49,7 +50,13 @@ def job(lab: Lab, api: Api) -> Job:
 
 
 @pytest.fixture(scope="module")
-def run(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def machine_before() -> dict[str, list[str]]:
+    """The machine's own network and settings, before anything was installed in the lab."""
+    return machine.network()
+
+
+@pytest.fixture(scope="module")
+def run(machine_before: object, job: Job, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The campaign, run once."""
     run = Run(tmp_path_factory.mktemp("campaign"))
     run.of(job)
@@ -68,6 +75,12 @@ def test_nothing_of_ours_stays_on_the_cluster(run: Run, api: Api) -> None:
     assert api.get(api.core.read_namespace, NAMESPACE) is None
     for pod in api.call(api.core.list_pod_for_all_namespaces).items:
         assert pod.metadata.name.startswith("coredns-")
+
+
+def test_the_machine_that_carries_the_lab_is_as_it_was(
+    run: Run, machine_before: dict[str, list[str]]
+) -> None:
+    assert machine.changes(machine_before, machine.network()) == []
 
 
 def test_what_the_kernel_lacks_is_unsupported_with_the_reason(run: Run) -> None:

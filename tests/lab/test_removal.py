@@ -11,10 +11,13 @@ import pytest
 from steps.lib.errors import RefusedError
 from steps.lib.models import Cleanup, ObjectPattern
 from steps.lib.rendering import load
-from steps.lib.targets.kubernetes import applying
+from steps.lib.targets.kubernetes import applying, evacuation
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.applying import apply_all, delete_all, read, reference
 from steps.lib.targets.kubernetes.node_marks import remove_marks
+from tests.lab.clusters import daemon_set
+
+pytestmark = pytest.mark.lab
 
 GROUP = "standin.cnibench.io"
 FINALIZER = f"{GROUP}/protector"
@@ -162,6 +165,24 @@ def test_marks_on_nodes_go_by_their_patterns(api: Api, nodes: list[str]) -> None
             [node],
             Cleanup(node_annotations=("*.cnibench.io/*",), node_labels=("*.cnibench.io/*",)),
         )
+
+
+@pytest.mark.parametrize(
+    ("toleration", "comes_back"),
+    [
+        ({"operator": "Exists"}, True),
+        ({"operator": "Exists", "effect": "NoSchedule"}, True),
+        ({"key": evacuation.TAINT, "operator": "Exists"}, True),
+        ({"operator": "Exists", "effect": "NoExecute"}, False),
+        ({"key": "somebody/elses", "operator": "Exists"}, False),
+    ],
+)
+def test_daemons_that_would_fill_nodes_again_are_known(
+    api: Api, toleration: dict[str, str], comes_back: bool
+) -> None:
+    with daemon_set(api, "tireless", [toleration]):
+        names = [each.metadata.name for each in evacuation.tireless(api)]
+    assert names == ["tireless"] * comes_back
 
 
 def _taints(api: Api, node: str) -> set[str]:

@@ -20,7 +20,7 @@ from steps.lib.targets.kubernetes.memory import Memory
 from steps.lib.targets.kubernetes.nodes import CONTROL_PLANE
 from tests.jobs import plugin
 from tests.lab.campaigns import NORMAL, Run, lab_job
-from tests.lab.clusters import attached, pod_network
+from tests.lab.clusters import attached, daemon_set, pod_network
 
 pytestmark = pytest.mark.lab
 
@@ -120,6 +120,13 @@ def test_too_old(api: Api, small: Job, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(requirements, "OLDEST", (1, 99))
     said = refusal(small, tmp_path)
     assert re.search(r"the cluster is Kubernetes v1\.\d+\.\d+; needed is 1\.99 or later", said)
+    assert is_untouched(api)
+
+
+def test_pods_that_come_back_while_nodes_are_emptied(api: Api, small: Job, tmp_path: Path) -> None:
+    with daemon_set(api, "shipper", [{"operator": "Exists"}]):
+        said = refusal(small, tmp_path)
+    assert "DaemonSet default/shipper keeps nodes from being emptied" in said
     assert is_untouched(api)
 
 

@@ -9,6 +9,8 @@ from steps.lib.models.source import AbsolutePath, RelativePath
 
 NFT_TABLE = r"^(ip|ip6|inet|arp|bridge|netdev) [A-Za-z_][\w.*-]*$"
 
+SETTING = r"^(net|kernel|vm|fs)\.[\w./-]+$"
+
 Workload = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")]
 """``<namespace>/<name>``."""
 
@@ -120,7 +122,7 @@ class Cleanup(Model):
     modules: tuple[str, ...] = Field(
         default=(), description="Kernel modules to unload, since devices go with them"
     )
-    settings: tuple[Annotated[str, StringConstraints(pattern=r"^net\.[\w./-]+$")], ...] = Field(
+    settings: tuple[Annotated[str, StringConstraints(pattern=SETTING)], ...] = Field(
         default=(),
         description="Kernel settings that it changes; they get back the value from before it",
     )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from kubernetes import client
 from kubernetes.client import V1Taint
 
 from steps.lib.errors import RefusedError
@@ -33,6 +34,22 @@ def open_again(api: Api, nodes: Sequence[str]) -> None:
     """Undo ``close``. Idempotent."""
     for node in nodes:
         _set_taint(api, node, closed=False)
+
+
+def tireless(api: Api) -> list[Any]:
+    """DaemonSets whose pods have a network of their own, and come back to a closed node at once."""
+    found = api.call(client.AppsV1Api(api.client).list_daemon_set_for_all_namespaces).items
+    return [d for d in found if _is_tireless(d.spec.template.spec)]
+
+
+def _is_tireless(pod_spec: Any) -> bool:
+    return not pod_spec.host_network and any(map(_covers, pod_spec.tolerations or []))
+
+
+def _covers(toleration: Any) -> bool:
+    """Whether pods with this toleration are put on nodes that ``close`` has closed."""
+    keys = (None, "", TAINT) if toleration.operator == "Exists" else (TAINT,)
+    return toleration.key in keys and toleration.effect in (None, "", "NoSchedule")
 
 
 def empty(api: Api, nodes: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from steps.lib.targets.kubernetes import evacuation, node_commands
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.applying import (
+    INSTALL_LABEL,
     Reference,
     apply_all,
     delete_all,
@@ -124,6 +125,7 @@ class Installer:
             return
         plugin = present.plugin
         evacuation.close(self.api, self._names)
+        delete_all(self.api, self._tireless(), (), ())
         evacuation.empty(self.api, self._names)
         removes = plugin.removes
         delete_all(self.api, present.objects, removes.first, removes.strip_finalizers)
@@ -134,8 +136,7 @@ class Installer:
             self._clean(node, plugin)
             if self._called_meanwhile(node):
                 self._clean(node, plugin)
-            for name, value in present.settings.get(node.name, {}).items():
-                self.agents.call(node.name, "write_setting", name=name, value=value)
+            self._set_back(node, present)
         remove_marks(self.api, self._names, removes)
         evacuation.open_again(self.api, self._names)
         self.memory.delete(RECORD)
@@ -177,6 +178,15 @@ class Installer:
         for problem in told["problems"]:
             logger.warning("node=%s clean-up: %s", node.name, problem)
 
+    def _tireless(self) -> list[Reference]:
+        """DaemonSets of ours that would fill the nodes again while they are emptied."""
+        found = (each.metadata for each in evacuation.tireless(self.api))
+        return [
+            Reference(api_version="apps/v1", kind="DaemonSet", name=m.name, namespace=m.namespace)
+            for m in found
+            if INSTALL_LABEL in (m.labels or {})
+        ]
+
     def _called_meanwhile(self, node: Node) -> bool:
         """Whether the runtime was still calling a network plugin; it has ended now."""
         called = self.agents.call(node.name, "await_cni_calls", timeout_s=CNI_CALLS_TIMEOUT_S)
@@ -186,6 +196,11 @@ class Installer:
         names = plugin.removes.settings
         found = {n: self.agents.call(node.name, "read_setting", name=n) for n in names}
         return {name: value for name, value in found.items() if value is not None}
+
+    def _set_back(self, node: Node, present: Installed) -> None:
+        for name, value in present.settings.get(node.name, {}).items():
+            if self.agents.call(node.name, "read_setting", name=name) != value:
+                self.agents.call(node.name, "write_setting", name=name, value=value)
 
     def _wait(self, plugin: Plugin) -> None:
         Readiness(self.api, self._names, self._file_exists).wait(plugin.ready)

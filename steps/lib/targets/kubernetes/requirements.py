@@ -9,6 +9,7 @@ from kubernetes import client
 
 from steps.lib.errors import CnibenchError
 from steps.lib.targets.kubernetes.api import Api
+from steps.lib.targets.kubernetes.evacuation import tireless
 from steps.lib.targets.kubernetes.nodes import NODE_COUNT, workers
 
 OLDEST = (1, 33)
@@ -21,6 +22,7 @@ RIGHTS = (
     ("", "pods/exec", "create"),
     ("", "configmaps", "create"),
     ("apps", "daemonsets", "create"),
+    ("apps", "daemonsets", "list"),
     ("rbac.authorization.k8s.io", "clusterroles", "bind"),
     ("apiextensions.k8s.io", "customresourcedefinitions", "create"),
     ("coordination.k8s.io", "leases", "create"),
@@ -42,7 +44,8 @@ def wait_without_network(api: Api) -> None:
 def missing(api: Api, *, installed_by_us: bool) -> list[str]:
     """Everything that keeps the cluster from being measured, each with what to do about it."""
     try:
-        return [*_version(api), *_rights(api), *_nodes(api, installed_by_us)]
+        found = [*_version(api), *_rights(api), *_nodes(api, installed_by_us)]
+        return found if found or installed_by_us else [*_daemons(api)]
     except CnibenchError as error:
         return [str(error)]
 
@@ -92,6 +95,17 @@ def _nodes(api: Api, installed_by_us: bool) -> Iterator[str]:
                 f"node {name} has a pod network already, which cnibench did not install: remove "
                 "that plugin first, or use a cluster made without one"
             )
+
+
+def _daemons(api: Api) -> Iterator[str]:
+    """Nodes are emptied of pods before their network is taken away."""
+    for daemon_set in tireless(api):
+        metadata = daemon_set.metadata
+        yield (
+            f"DaemonSet {metadata.namespace}/{metadata.name} keeps nodes from being emptied: its "
+            "pods need the pod network and tolerate every taint; delete it, or let it select no "
+            "node (spec.template.spec.nodeSelector) until the campaign has ended"
+        )
 
 
 def _readiness(node: Any) -> Any | None:

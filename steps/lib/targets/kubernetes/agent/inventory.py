@@ -2,12 +2,13 @@
 
 Sets of lines by kind. Nothing volatile is in it (counters, handles, indexes, learnt entries), and
 nothing that the cluster's own programs change by themselves: kubelet, kube-proxy, the container
-runtime. What a plugin leaves is found by its name.
+runtime. What a plugin leaves is found by its name. Kernel modules are not in it: what one of them
+does shows as a device, a setting, a rule, a set; and the kernel loads many by itself.
 """
 
 from typing import Any
 
-from steps.lib.targets.kubernetes.agent import filters, kernel, links, things, udp
+from steps.lib.targets.kubernetes.agent import filters, links, things, udp
 
 KUBERNETES_CHAINS = (
     "KUBE-SERVICES",
@@ -63,7 +64,6 @@ def inventory(
         "files": things.files(),
         "folders": things.folders(),
         "settings": things.settings(),
-        "modules": kernel.loaded_modules(),
         "udp": udp.kernel_sockets(),
     }
     return {kind: sorted(set(lines)) for kind, lines in found.items()}

@@ -43,6 +43,20 @@ IGNORED_FOLDERS = (
 """Of the container runtime and the system, made when they are needed first; results of CNI calls
 are kept, and taken away, by the runtime."""
 
+WHOLE_KERNEL = (
+    "kernel/numa_balancing",
+    "kernel/panic",
+    "kernel/perf_event_paranoid",
+    "kernel/timer_migration",
+    "fs/inotify/max_user_instances",
+    "fs/inotify/max_user_watches",
+    "vm/max_map_count",
+    "vm/swappiness",
+)
+"""Settings outside of ``net`` that plugins and their charts are known to change. Not
+``kernel/unprivileged_bpf_disabled``: it cannot be changed back once it is 1, and matters to no
+measurement."""
+
 _PER_DEVICE = ("conf", "neigh")
 _FOR_ALL_DEVICES = ("all", "default")
 _VOLATILE = ("nf_conntrack_count", "tcp_fastopen_key", "fib_multipath_hash_seed", "flush")
@@ -82,10 +96,11 @@ def folders() -> list[str]:
 
 
 def settings() -> list[str]:
-    """``net.*`` of the node, but for those of single devices."""
-    root = Path("/proc/sys/net")
+    """``net.*`` of the node, but for those of single devices, and some of the whole kernel."""
+    root = Path("/proc/sys")
     with netns.inside(places.NODE_NETWORK):
-        return [f"{file.relative_to(root.parent)} = {_value(file)}" for file in _settings(root)]
+        files = [*_settings(root / "net"), *(root / name for name in WHOLE_KERNEL)]
+        return [f"{file.relative_to(root)} = {_value(file)}" for file in files]
 
 
 def _settings(directory: Path) -> Iterator[Path]:
