@@ -5,7 +5,7 @@ from typing import Any
 from steps.lib.models import Plugin
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api
-from steps.lib.targets.kubernetes.nodes import NODE_COUNT, workers
+from steps.lib.targets.kubernetes.nodes import NODE_COUNT, linux, workers
 
 PSS = """
 for process in /proc/[0-9]*; do
@@ -22,7 +22,7 @@ def plugin_memory_mib(api: Api, image: str, plugin: Plugin) -> float | None:
         return None
     # A kubelet that leaves control groups to systemd writes "_" for "-".
     pattern = "|".join(pod.metadata.uid.replace("-", "[-_]") for pod in pods)
-    nodes = [node.metadata.name for node in workers(api)[:NODE_COUNT]]
+    nodes = [node.metadata.name for node in workers(linux(api))[:NODE_COUNT]]
     agents = Agents(api, image, nodes)  # They are there: a block has begun.
     try:
         command = ["sh", "-c", PSS, pattern]

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 from hera.workflows import Output
 
+from steps.lib.blocks import write_refused
 from steps.lib.context import Context
 from steps.lib.environment import environment_fingerprint
+from steps.lib.errors import RefusedError
 from steps.lib.manifest import register, require
 from steps.lib.settle import settle
 from steps.lib.stage import BlockInput, stage
@@ -21,27 +23,32 @@ class PreflightOutput(Output):
     """Nothing: what later stages need is on the target."""
 
 
-@stage(deadline_s=300, retries=2)
+@stage(deadline_s=1800, retries=2)
 def preflight(preflight_input: PreflightInput) -> PreflightOutput:
     """Bring the target into a known state.
 
     Reads: rights, programs and kernel of the target; the state a crashed block may have left.
-    Writes: the campaign's manifest and planned cells (once per campaign); the block's state.
+    Writes: the campaign's manifest and planned cells (once per campaign); the block's state, or
+    the row of a block that cannot begin.
     Fails when: something is missing, the store holds another campaign of this name, or settings
     that a crashed block changed cannot be put back.
     """
     context = preflight_input.open()
     require(context.target)
     register(context.job, context.target, context.store)
-    settle(context.target)
-    context.target.prepare()
+    started_at = datetime.now(UTC)
+    try:
+        settle(context.target)
+        context.target.prepare()
+    except RefusedError as error:
+        write_refused(context.store, context.block, started_at, f"preflight: {error}")
+        raise
     _claim(context)
     return PreflightOutput()
 
 
 def _claim(context: Context) -> None:
     target = context.target
-    nodes = target.nodes()
     state = BlockState(
         campaign=context.job.campaign.name,
         block=context.block.id,
@@ -50,14 +57,14 @@ def _claim(context: Context) -> None:
         repeat=context.block.repeat,
         store=context.store_address,
         install_id=str(uuid.uuid4()),
-        boot_id=target.facts(nodes[0]).boot_id,
+        boot_id=target.facts(target.nodes()[0]).boot_id,
         started_at=datetime.now(UTC),
         environment_fingerprint=environment_fingerprint(target),
         inventory_before={
             node.name: {
                 kind: tuple(sorted(found)) for kind, found in target.inventory(node).items()
             }
-            for node in nodes
+            for node in target.all_nodes()
         },
     )
     target.save_state(state)

@@ -18,7 +18,7 @@ class RemovePluginOutput(Output):
     """Nothing: the residue is in the block's state."""
 
 
-@stage(deadline_s=600, retries=2)
+@stage(deadline_s=1800, retries=2)
 def remove_plugin(remove_input: RemovePluginInput) -> RemovePluginOutput:
     """Remove pods, then the plugin; compare each node with its inventory from before.
 
@@ -40,7 +40,7 @@ def remove_plugin(remove_input: RemovePluginInput) -> RemovePluginOutput:
 
 def _residue(target: Target, state: BlockState) -> tuple[str, ...]:
     found: list[str] = []
-    for node in target.nodes():
+    for node in target.all_nodes():
         before = {k: frozenset(v) for k, v in state.inventory_before.get(node.name, {}).items()}
         changes = difference(before, target.inventory(node))
         found += [f"{node.name}: {change}" for change in changes]

@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -7,10 +8,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
+from cnibench import cli_features
+from cnibench.cli import app
+from cnibench.show import Format
 from steps.lib import generated
 from steps.lib.catalog import CATALOG, Catalog, load_job
 from steps.lib.errors import InputError
+from steps.lib.models import Applied, Features, Plugin
 from steps.lib.questions import QUERIES, load_question
 from steps.lib.schemas import COMMAND, SCHEMAS, schemas
 from tests.catalogs import CAMPAIGN, CHILD, PLUGIN, PROFILE, change, complaint, loaded, make_catalog
@@ -107,3 +113,90 @@ def test_a_mapping_of_another_kind_replaces_its_parents(folder: Path) -> None:
 def test_a_date_is_a_text_as_written(folder: Path) -> None:
     change(folder / CAMPAIGN, "name: fine", "name: 2026-11-24")
     assert loaded(folder).campaign.name == "2026-11-24"
+
+
+NOT_RUN = "# Written from its documentation and sources; cnibench has not run it yet.\n"
+
+
+def was_run(plugin: Plugin) -> bool:
+    path = CATALOG / "plugins" / f"{plugin.name}.yaml"
+    return NOT_RUN not in path.read_text(encoding="utf-8").splitlines(keepends=True)[1]
+
+
+def verified(plugin: Plugin) -> list[str]:
+    """Names of features that were seen."""
+    features = [(name, getattr(plugin.features, name)) for name in Features.model_fields]
+    return [name for name, feature in features if feature is not None and feature.verified]
+
+
+def test_nothing_was_seen_of_a_plugin_that_was_not_run() -> None:
+    plugins = list(Catalog().plugins)
+    assert any(verified(p) for p in plugins if was_run(p))
+    assert {p.name: verified(p) for p in plugins if not was_run(p) and verified(p)} == {}
+
+
+def test_the_table_of_features_has_claims_with_their_source_and_what_was_seen() -> None:
+    result = CliRunner().invoke(app, ["catalog", "--features"])
+    assert result.exit_code == 0, result.output
+    lines = {(r["plugin"], r["feature"]): r for r in csv.DictReader(result.stdout.splitlines())}
+    line = lines["flannel-vxlan", "encapsulation"]
+    assert line["claimed"] == "VXLAN, none (host-gw), UDP, IPIP"
+    assert line["source"].startswith("https://")
+    assert line["verified"].startswith("flannel.1 carries")
+    assert lines["canal", "encapsulation"]["verified"] == ""
+    assert ("canal", "observability") not in lines, "what stands nowhere is not claimed"
+
+
+def test_on_a_terminal_the_table_of_features_has_one_row_for_each_plugin(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ("canal", "flannel-vxlan")
+    cli_features.features([Catalog().plugins.load(name) for name in names], Format.table)
+    said = capsys.readouterr().out
+    first = [line.split("│")[1].strip() for line in said.splitlines() if line.startswith("│")]
+    assert [name for name in first if name] == list(names)
+    notes = dict(re.findall(r"^\[(\d+)\] (.*)$", said, re.MULTILINE))
+    assert list(notes) == [str(number) for number in range(1, len(notes) + 1)]
+    seen = {notes[number] for number in re.findall(r"✓ \[(\d+)\]", said)}
+    assert seen, "a tick leads to what was seen"
+    assert not any(text.startswith("http") for text in seen)
+
+
+STATUS = """\
+Client: 1.20.2 module 1970-01-01T00:00:00Z go version go1.26.6 linux/amd64
+KVStore:                 Disabled
+Kubernetes:              Ok         1.36 (v1.36.1) [linux/amd64]
+KubeProxyReplacement:    {replaces}   [uplink   10.98.0.2 (Direct Routing)]
+Cilium:                  Ok   1.20.2
+KubeProxyReplacement Details:
+  Status:                {replaces}
+  Socket LB:             {at_socket}
+  Socket LB Tracing:     Enabled
+"""
+
+
+@pytest.mark.parametrize("name", ["cilium-native-no-kube-proxy", "cilium-gateway-api"])
+def test_that_services_are_the_plugins_own_is_asked_with_its_version(name: str) -> None:
+    """Where kube-proxy runs too, nothing else would tell it from the plugin that leaves them."""
+    asked = Catalog().plugins.load(name).version
+    assert asked
+    assert asked.command[-1].endswith("cilium-dbg status --verbose")
+    found = re.search(asked.pattern, STATUS.format(replaces="True", at_socket="Enabled"))
+    assert found
+    assert found[1] == "1.20.2"
+    for replaces, at_socket in (("False", "Enabled"), ("True", "Disabled")):
+        text = STATUS.format(replaces=replaces, at_socket=at_socket)
+        assert not re.search(asked.pattern, text)
+
+
+def test_all_that_is_installed_from_one_manifest_has_the_same_cni_configuration() -> None:
+    """A child's list of patches replaces its parent's, so this text stands in each of them."""
+    texts: dict[str, set[str]] = {}
+    for plugin in Catalog().plugins:
+        if isinstance(plugin.install, Applied):
+            for patch in plugin.install.patches:
+                for change in patch.patch:
+                    if change["path"] == "/data/cni-conf.json":
+                        texts.setdefault(plugin.source.key, set()).add(str(change["value"]))
+    assert texts
+    assert [len(of_source) for of_source in texts.values()] == [1] * len(texts)

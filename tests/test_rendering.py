@@ -298,6 +298,28 @@ def test_every_plugin_of_the_catalog_renders(name: str, monkeypatch: pytest.Monk
     assert "{pod_" not in str(made)
 
 
+@pytest.mark.parametrize("name", [n for n in APPLIED if n.startswith("cilium-")])
+def test_a_privileged_agent_sets_the_settings_of_its_node_only(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own /proc is the whole machine's, also where a node shares the machine with others."""
+    monkeypatch.delenv("CNIBENCH_MIRROR")
+    of = Catalog().plugins.load(name)
+    if not fetched(of):
+        pytest.skip("its source is not in the mirror")
+    made = {(b["kind"], b["metadata"]["name"]): b for b in objects(of, VALUES)}
+    config = made["ConfigMap", "cilium-config"]["data"]
+    pod = made["DaemonSet", "cilium"]["spec"]["template"]["spec"]
+    volumes = {v["name"]: v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v}
+    (agent,) = pod["containers"]
+    assert agent["securityContext"] == {"privileged": True}
+    places = {m["mountPath"]: (volumes.get(m["name"]), m) for m in agent["volumeMounts"]}
+    path, mount = places[config["procfs"]]
+    # A mount of /proc/sys/kernel alone would be made writable by the runtime, whatever it is there.
+    assert path == "/proc"
+    assert not mount["readOnly"]
+
+
 def test_a_changed_manifest_is_refused_before_anything_is_applied(
     manifest: Callable[..., Plugin],
 ) -> None:

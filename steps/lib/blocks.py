@@ -1,10 +1,13 @@
 """Rows about a block as a whole, made from its state on the target."""
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from steps.lib.plan import Block
 from steps.lib.state import BlockState
 from steps.lib.store import Store, write_rows
+from steps.lib.tables import BLOCKS
 from steps.lib.targets.protocol import Target
 
 _IDENTITY = ("campaign", "block", "plugin", "profile", "repeat", "install_id", "boot_id")
@@ -24,6 +27,24 @@ def write_block(
         "ended_at": datetime.now(UTC),
     }
     write_rows(store, "blocks", [row], **keys_of(state))
+
+
+def write_refused(store: Store, block: Block, started_at: datetime, reason: str) -> None:
+    """Write the row of a block that could not begin: nothing of it is on the target."""
+    row = dict.fromkeys(column.name for column in BLOCKS) | {
+        "campaign": block.job.campaign.name,
+        "block": block.id,
+        "plugin": block.plugin.name,
+        "profile": block.profile.name,
+        "repeat": block.repeat,
+        "install_id": str(uuid.uuid4()),
+        "status": "failed",
+        "reason": reason,
+        "started_at": started_at,
+        "ended_at": datetime.now(UTC),
+    }
+    keys = {name: str(row[name]) for name in ("campaign", "block", "install_id")}
+    write_rows(store, "blocks", [row], **keys)
 
 
 def write_nodes(store: Store, state: BlockState, target: Target) -> None:

@@ -22,6 +22,7 @@ DURATION_SLACK_S = 0.1
 
 WINDOW_TOLERANCE = 0.05
 WINDOW_SLACK_S = 0.1
+WHOLE_PERCENT = 100.0
 SILENT_SHARE = 0.02
 SILENT_BYTES = 64 * 1024
 """A silent device may still carry ARP, probes and control connections."""
@@ -142,10 +143,16 @@ def _intervals(e: Evidence) -> tuple[Verdict, str]:
 def _cpu_window(e: Evidence) -> tuple[Verdict, str]:
     if e.window is None:
         return "fail", "the tool did not report both ends of its window"
-    found, wanted = _window(e).wall_s, sum(i.duration_s for i in _record(e).intervals)
-    text = f"counters span {found:.3f} s, the tool's intervals {wanted:.3f} s"
+    cpu, wanted = e.window.cpu, sum(i.duration_s for i in _record(e).intervals)
     allowed = max(WINDOW_TOLERANCE * wanted, WINDOW_SLACK_S)
-    return _verdict(abs(found - wanted) <= allowed), text
+    wrong = [node for node, span in cpu.spans_s.items() if abs(span - wanted) > allowed]
+    spans = ", ".join(f"{span:.3f} s on {node}" for node, span in cpu.spans_s.items())
+    text = f"counters span {spans}; the tool's intervals {wanted:.3f} s"
+    if wrong:
+        text += f"; wrong: {', '.join(wrong)}"
+    if cpu.begun_anew:
+        text += f"; whoever reads was started anew: {', '.join(cpu.begun_anew)}"
+    return _verdict(not wrong and not cpu.begun_anew), text
 
 
 def _path(e: Evidence) -> tuple[Verdict, str]:
@@ -175,7 +182,7 @@ def _payload_bytes(e: Evidence) -> float:
     Of transactions the headers are most of it: each is at least one segment in each direction. A
     tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
     """
-    metrics, wall_s = _record(e).metrics, _window(e).wall_s
+    metrics, wall_s = _record(e).metrics, _window(e).cpu.wall_s
     if isinstance(e.cell.traffic, Stream):
         return 0.9 * float(metrics["throughput_bits_per_s"] or 0) / 8 * wall_s
     size = TCP_IP_HEADERS_BYTES + max(e.cell.traffic.request_bytes, e.cell.traffic.response_bytes)
@@ -258,13 +265,18 @@ def _fingerprint(e: Evidence) -> tuple[Verdict, str]:
 
 
 def _steal(e: Evidence) -> tuple[Verdict, str]:
-    found, limit = _window(e).steal_percent, e.limits.steal_percent_max
+    found, limit = _window(e).cpu.steal_percent, e.limits.steal_percent_max
     return _verdict(found <= limit), f"{found:.1f} % of all CPUs, limit {limit} %"
 
 
 def _foreign(e: Evidence) -> tuple[Verdict, str]:
-    found, limit = _window(e).foreign_percent, e.limits.foreign_cpu_percent_max
-    return _verdict(found <= limit), f"{found:.1f} % of all CPUs, limit {limit} %"
+    cpu, limit = _window(e).cpu, e.limits.foreign_cpu_percent_max
+    text = f"{cpu.foreign_percent:.1f} % of all CPUs, limit {limit} %"
+    if cpu.vanished:
+        # Until it ended it may have used all that there was.
+        text += f"; not counted, since they ended meanwhile: {', '.join(cpu.vanished)}"
+        return _verdict(limit >= WHOLE_PERCENT), text
+    return _verdict(cpu.foreign_percent <= limit), text
 
 
 def _verdict(passed: bool) -> Verdict:

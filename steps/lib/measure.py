@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steps.lib import gates as validity
+from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Path
 from steps.lib.plan import PlannedCell, cell_identity, pod_mtu, run_time_s
-from steps.lib.reading import Ends, Reading, Window, read
+from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import cost_columns, raw_document, record_columns
 from steps.lib.state import BlockState
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
@@ -180,7 +181,7 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
     traffic = planned.cell.traffic
     version_output = _version_output(target, tool, ends)
     server = target.start(ends.server, tool.server_command(traffic), "server")
-    try:
+    with afterwards(lambda: server.stop(0.0), "the server was not ended"):
         target.wait_listening(ends.server, tool.ports[0], "tcp", LISTEN_TIMEOUT_S)
         client = target.start(ends.client, tool.client_command(traffic, ends.address), "client")
         run = Run(shlex.join(client.command), datetime.now(UTC))
@@ -195,8 +196,6 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
                 if boundary == "window-end" and (number := tool.end_signal(traffic)):
                     server.signal(number)
         run.exit_code, run.stderr = client.stop(SPARE_TIME_S)
-    finally:
-        server.stop(0.0)
     return run
 
 
@@ -246,9 +245,9 @@ def wait_until_quiet(target: Target, busy_percent_max: float) -> None:
     while time.monotonic() < deadline:
         before = target.cpu()
         time.sleep(QUIET_SAMPLE_S)
-        after = target.cpu()
-        idle_s = after.idle_s + after.iowait_s - before.idle_s - before.iowait_s
-        if 100 * (1 - idle_s / (after.cpus * (after.at_s - before.at_s))) <= busy_percent_max:
+        use = CpuUse(before, target.cpu())
+        idle_s = use.used_s["idle"] + use.used_s["iowait"]
+        if 100 * (1 - idle_s / use.capacity_s) <= busy_percent_max:
             return
 
 
@@ -306,8 +305,8 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
 
 def _noise(window: Window, row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "steal_percent": window.steal_percent,
-        "foreign_cpu_percent": window.foreign_percent,
+        "steal_percent": window.cpu.steal_percent,
+        "foreign_cpu_percent": window.cpu.foreign_percent,
         "reason": row["reason"],
     }
 

@@ -64,29 +64,47 @@ def read(target: Target, ends: Ends) -> Reading:
 
 
 @dataclass(frozen=True)
-class Window:
-    """What happened between two readings."""
+class CpuUse:
+    """What the CPUs of all nodes together did between two readings."""
 
-    first: Reading
-    last: Reading
-    ends: Ends
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds between the readings of the CPU counters."""
-        return self.last.cpu.at_s - self.first.cpu.at_s
+    first: CpuTimes
+    last: CpuTimes
 
     @property
-    def cpu_s(self) -> dict[str, float]:
-        """CPU seconds by mode, of all nodes together."""
-        first, last = self.first.cpu, self.last.cpu
-        modes = ("user", "system", "idle", "iowait", "irq", "softirq", "steal", "foreign")
-        return {m: getattr(last, f"{m}_s") - getattr(first, f"{m}_s") for m in modes}
+    def spans_s(self) -> dict[str, float]:
+        """Seconds between the two readings of each node, by its own clock."""
+        last = self.last.instants
+        return {node: last[node].at_s - i.at_s for node, i in self.first.instants.items()}
+
+    @property
+    def begun_anew(self) -> list[str]:
+        """Nodes of which not both readings are of one kernel's life and one reader's."""
+        last = self.last.instants
+        return [
+            node
+            for node, i in self.first.instants.items()
+            if (i.kernel, i.generation) != (last[node].kernel, last[node].generation)
+        ]
 
     @property
     def capacity_s(self) -> float:
-        """CPU seconds there were."""
-        return self.last.cpu.cpus * self.wall_s
+        """CPU seconds there were, of each kernel over its own time between the readings.
+
+        What it idled is of that time too: 10 ms more on a node with 64 CPUs are 0.64 CPU seconds.
+        """
+        spans_s = self.spans_s
+        return sum(i.cpus * spans_s[node] for node, i in self.last.kernels.items())
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds between the readings; of several kernels the mean over their CPUs."""
+        return self.capacity_s / self.last.cpus
+
+    @property
+    def used_s(self) -> dict[str, float]:
+        """CPU seconds by mode."""
+        modes = ("user", "system", "idle", "iowait", "irq", "softirq", "steal")
+        return {m: getattr(self.last, f"{m}_s") - getattr(self.first, f"{m}_s") for m in modes}
 
     @property
     def busy_s(self) -> float:
@@ -95,29 +113,58 @@ class Window:
         Not the sum of the busy modes: those are sampled by tick and miss short work, up to a third
         of it for request/response (measurement method, section 5.1).
         """
-        used = self.cpu_s
+        used = self.used_s
         return max(0.0, self.capacity_s - used["idle"] - used["iowait"] - used["steal"])
 
     @property
     def steal_percent(self) -> float:
         """Time the hypervisor took, in percent of what there was."""
-        return 100 * self.cpu_s["steal"] / self.capacity_s
+        return 100 * self.used_s["steal"] / self.capacity_s
+
+    @property
+    def foreign_s(self) -> float:
+        """CPU seconds of what is not ours, without the share of ``vanished``.
+
+        Of each stranger by itself: one that ended would take what it used before with it, down to
+        below zero. One that came is counted whole, since it began within this time.
+        """
+        first, last = self.first.foreign, self.last.foreign
+        return sum(max(0.0, used_s - first.get(name, 0.0)) for name, used_s in last.items())
+
+    @property
+    def vanished(self) -> list[str]:
+        """Strangers that ended meanwhile: what they used until then is not known."""
+        return sorted(self.first.foreign.keys() - self.last.foreign.keys())
 
     @property
     def foreign_percent(self) -> float:
-        """CPU of processes that are not ours, in percent of what there was."""
-        return 100 * self.cpu_s["foreign"] / self.capacity_s
+        """CPU of what is not ours, as far as it is known, in percent of what there was."""
+        return 100 * self.foreign_s / self.capacity_s
 
     def group_s(self, group: str) -> float:
         """Exact CPU seconds of the processes started in ``group``."""
-        return self.last.cpu.groups.get(group, 0.0) - self.first.cpu.groups.get(group, 0.0)
+        return self.last.groups.get(group, 0.0) - self.first.groups.get(group, 0.0)
 
     @property
     def cycles(self) -> int | None:
-        """Cycles by hardware counters, or None where there are none."""
-        if self.first.cpu.cycles is None or self.last.cpu.cycles is None:
+        """Cycles by hardware counters, or None where they were not counted all the time."""
+        if self.first.cycles is None or self.last.cycles is None or self.begun_anew:
             return None
-        return self.last.cpu.cycles - self.first.cpu.cycles
+        return self.last.cycles - self.first.cycles
+
+
+@dataclass(frozen=True)
+class Window:
+    """What happened between two readings."""
+
+    first: Reading
+    last: Reading
+    ends: Ends
+
+    @property
+    def cpu(self) -> CpuUse:
+        """What the CPUs did."""
+        return CpuUse(self.first.cpu, self.last.cpu)
 
     def stack(self, place: str, counter: str) -> int:
         """Growth of a counter of a place's network stack, for example ``Tcp.OutSegs``."""

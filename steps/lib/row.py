@@ -34,20 +34,20 @@ def cost_columns(
     Cycles are counted where there is hardware for it, else estimated as busy CPU-seconds times
     nominal frequency; the two are never compared (Qi et al. 2020; measurement method, section 5).
     """
-    used = window.cpu_s
-    counted = window.cycles
+    cpu, used = window.cpu, window.cpu.used_s
+    counted = cpu.cycles
     cycles = float(counted) if counted is not None else _estimated_cycles(window, facts)
     packets, source = packets_of(window, traffic)
     return {
         "started_at": window.first.at,
-        "cpu_window_s": window.wall_s,
-        "cpus": window.last.cpu.cpus,
-        "cpu_busy_s": window.busy_s,
+        "cpu_window_s": cpu.wall_s,
+        "cpus": cpu.last.cpus,
+        "cpu_busy_s": cpu.busy_s,
         **{f"cpu_{mode}_s": used[mode] for mode in ("user", "system", "irq", "softirq", "steal")},
-        "cpu_client_s": window.group_s("client"),
-        "cpu_server_s": window.group_s("server"),
-        "cpu_foreign_s": used["foreign"],
-        "cpu_idle_baseline_s": (None if idle_busy_cpus is None else idle_busy_cpus * window.wall_s),
+        "cpu_client_s": cpu.group_s("client"),
+        "cpu_server_s": cpu.group_s("server"),
+        "cpu_foreign_s": cpu.foreign_s,
+        "cpu_idle_baseline_s": None if idle_busy_cpus is None else idle_busy_cpus * cpu.wall_s,
         "cycles": cycles,
         "cycles_source": "estimate" if counted is None else "perf",
         "packets": packets,
@@ -60,7 +60,7 @@ def cost_columns(
 
 
 def _estimated_cycles(window: Window, facts: NodeFacts) -> float | None:
-    return None if facts.cpu_nominal_hz is None else window.busy_s * facts.cpu_nominal_hz
+    return None if facts.cpu_nominal_hz is None else window.cpu.busy_s * facts.cpu_nominal_hz
 
 
 def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:

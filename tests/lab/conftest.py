@@ -5,22 +5,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.layout import DEFAULT_PORT, Lab
+from lab.layout import Lab
 from steps.lib.targets.kubernetes.api import Api, connect
-from steps.lib.targets.kubernetes.nodes import workers
+from steps.lib.targets.kubernetes.nodes import linux
 from tests.lab.labs import TARGET, run
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """The default lab with its target cluster, whose nodes wait for a network plugin.
+    """A lab of the tests' own with a target cluster, whose nodes wait for a network plugin.
 
-    Its ``kubeconfig`` has the context ``cnibench-lab``. One that was up before stays up, and so
-    does every one with ``CNIBENCH_LAB_KEEP=1``. With ``CNIBENCH_LAB=<name>:<port>`` it is another
-    lab, beside that of somebody else.
+    Not the default one, in which somebody may be measuring. With ``CNIBENCH_LAB=<name>:<port>`` it
+    is another; one that was up before stays up, and so does every one with ``CNIBENCH_LAB_KEEP=1``.
     """
-    name, _, port = os.environ.get("CNIBENCH_LAB", "lab").partition(":")
-    own = Lab(name, int(port or DEFAULT_PORT))
+    name, _, port = os.environ.get("CNIBENCH_LAB", "test:26443").partition(":")
+    own = Lab(name, int(port))
     keep = bool(own.wanted()) or os.environ.get("CNIBENCH_LAB_KEEP") == "1"
     run(own, "up", "--only", "target")
     try:
@@ -41,4 +40,4 @@ def api(lab: Lab) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def nodes(api: Api) -> list[str]:
     """Names of the target's nodes."""
-    return [str(node.metadata.name) for node in workers(api)]
+    return [str(node.metadata.name) for node in linux(api)]

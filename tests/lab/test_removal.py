@@ -1,6 +1,5 @@
 """Removing what hangs: plugins that cannot run here, by stand-ins of the kinds they are made of."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ from steps.lib.models import Cleanup, ObjectPattern
 from steps.lib.rendering import load
 from steps.lib.targets.kubernetes import applying, evacuation
 from steps.lib.targets.kubernetes.api import Api
-from steps.lib.targets.kubernetes.applying import apply_all, delete_all, read, reference
-from steps.lib.targets.kubernetes.node_marks import remove_marks
+from steps.lib.targets.kubernetes.applying import apply_all, delete_all
+from steps.lib.targets.kubernetes.node_marks import Marks, present_marks, remove_marks
+from steps.lib.targets.kubernetes.objects import read, reference
 from tests.lab.clusters import daemon_set
 
 pytestmark = pytest.mark.lab
@@ -144,27 +144,34 @@ def test_a_stale_condition_goes_and_its_taint_with_it(api: Api, nodes: list[str]
     node = nodes[0]
     api.call(api.core.patch_node_status, node, {"status": {"conditions": [condition]}})
     assert _soon(lambda: "node.kubernetes.io/network-unavailable" in _taints(api, node))
-    remove_marks(api, [node], Cleanup(node_conditions=("NetworkUnavailable",)))
+    remove_marks(api, node, Cleanup(node_conditions=("NetworkUnavailable",)), Marks())
     assert _soon(lambda: "node.kubernetes.io/network-unavailable" not in _taints(api, node))
 
 
-def test_marks_on_nodes_go_by_their_patterns(api: Api, nodes: list[str]) -> None:
+def test_marks_on_nodes_go_by_their_patterns_but_for_those_that_were_there(
+    api: Api, nodes: list[str]
+) -> None:
     node = nodes[0]
-    marks = {"standin.cnibench.io/subnet": "1", "other.cnibench.io/kept": "2"}
-    api.call(api.core.patch_node, node, {"metadata": {"annotations": marks, "labels": marks}})
     patterns = ("standin.cnibench.io/*",)
+    removes = Cleanup(node_annotations=patterns, node_labels=patterns, node_taints=patterns)
+    theirs = {"standin.cnibench.io/theirs": "1"}
+    _mark(api, node, theirs)
     try:
-        remove_marks(api, [node], Cleanup(node_annotations=patterns, node_labels=patterns))
+        before = present_marks(api, node, removes)
+        ours = {"standin.cnibench.io/subnet": "1", "other.cnibench.io/kept": "2"}
+        _mark(api, node, ours | {"standin.cnibench.io/theirs": "changed"})
+        remove_marks(api, node, removes, before)
         metadata = api.call(api.core.read_node, node).metadata
         for found in (metadata.annotations, metadata.labels):
-            assert "standin.cnibench.io/subnet" not in json.dumps(found)
-            assert "other.cnibench.io/kept" in found
+            kept = {key: value for key, value in found.items() if ".cnibench.io/" in key}
+            assert kept == theirs | {"other.cnibench.io/kept": "2"}
     finally:
-        remove_marks(
-            api,
-            [node],
-            Cleanup(node_annotations=("*.cnibench.io/*",), node_labels=("*.cnibench.io/*",)),
-        )
+        mine = ("*.cnibench.io/*",)
+        remove_marks(api, node, Cleanup(node_annotations=mine, node_labels=mine), Marks())
+
+
+def _mark(api: Api, node: str, marks: dict[str, str]) -> None:
+    api.call(api.core.patch_node, node, {"metadata": {"annotations": marks, "labels": marks}})
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,8 @@ def test_residue_is_removed_where_declared_else_named_and_no_block_starts_until_
     assert said.startswith("failed: node n2 is not as it was before the first install")
     assert [name for name in LEFT.values() if name not in said] == []
     assert again.said("install-plugin") == []
+    status, reason = again.blocks()[FAST]
+    assert (status, reason) == ("failed", said.replace("failed:", "preflight:", 1))
     on_node(lab, BY_HAND)
     assert again.of(small) == []
     assert again.blocks() == {FAST: ("ok", "")}

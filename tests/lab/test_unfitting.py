@@ -1,6 +1,7 @@
 """A cluster that cannot be measured is refused before anything on it is touched."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 
 from lab.layout import Lab
 from steps.lib.catalog import Job
-from steps.lib.errors import InputError
+from steps.lib.errors import CnibenchError, InputError, TransientError
 from steps.lib.targets import open_target
 from steps.lib.targets.kubernetes import api as api_module
 from steps.lib.targets.kubernetes import requirements
@@ -35,10 +36,10 @@ def small(lab: Lab) -> Iterator[Job]:
     open_target.cache_clear()
 
 
-def refusal(small: Job, folder: Path) -> str:
+def refusal(small: Job, folder: Path, kind: type[CnibenchError] = InputError) -> str:
     """What is said; nothing was stored, no stage was begun."""
     run = Run(folder / "results")
-    with pytest.raises(InputError) as raised:
+    with pytest.raises(kind) as raised:
         run.of(small)
     assert run.events == []
     assert list(run.folder.rglob("*.parquet")) == []
@@ -97,7 +98,7 @@ def test_a_server_that_is_not_there(
 ) -> None:
     monkeypatch.setattr(api_module, "RETRY_FOR_S", 2.0)
     with kubeconfig(lab, tmp_path, cluster={"server": "https://127.0.0.1:9"}):
-        said = refusal(small, tmp_path)
+        said = refusal(small, tmp_path, TransientError)
     assert re.search(r"gave no answer in 2 s: .*Connection refused", said)
     assert is_untouched(api)
 
@@ -121,6 +122,26 @@ def test_too_old(api: Api, small: Job, tmp_path: Path, monkeypatch: pytest.Monke
     said = refusal(small, tmp_path)
     assert re.search(r"the cluster is Kubernetes v1\.\d+\.\d+; needed is 1\.99 or later", said)
     assert is_untouched(api)
+
+
+def test_a_namespace_of_our_name_that_somebody_else_made(
+    api: Api, small: Job, tmp_path: Path
+) -> None:
+    api.call(api.core.create_namespace, {"metadata": {"name": NAMESPACE}})
+    try:
+        assert "has a namespace cnibench that cnibench did not make" in refusal(small, tmp_path)
+        found = api.call(api.core.read_namespace, NAMESPACE)
+        assert found.metadata.deletion_timestamp is None
+    finally:
+        api.call(api.core.delete_namespace, NAMESPACE)
+        assert _soon_gone(api)
+
+
+def _soon_gone(api: Api) -> bool:
+    deadline = time.monotonic() + 30
+    while not is_untouched(api) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return is_untouched(api)
 
 
 def test_pods_that_come_back_while_nodes_are_emptied(api: Api, small: Job, tmp_path: Path) -> None:

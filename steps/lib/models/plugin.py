@@ -38,7 +38,9 @@ class Feature(Model):
 
     claimed: str | tuple[str, ...]
     source: str = Field(description="Where it is claimed")
-    verified: str | None = Field(default=None, description="How cnibench saw it; empty if not")
+    verified: str | None = Field(
+        default=None, description="How cnibench saw it; empty if not, as of plugins never run"
+    )
 
 
 class Features(Model):

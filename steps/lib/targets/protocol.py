@@ -98,16 +98,30 @@ class Counters:
 
 
 @dataclass(frozen=True)
-class CpuTimes:
-    """CPU seconds of all nodes together, since boot, at ``at_s`` of the monotonic clock.
+class Instant:
+    """When a node was read: at ``at_s`` of the monotonic clock of its kernel, which has ``cpus``.
 
-    ``groups`` are exact CPU seconds of the processes started in each group (``client``,
-    ``server``); ``foreign_s`` belongs to processes that are not cnibench's. ``cycles`` is None
-    where there are no hardware counters.
+    Nodes of one ``kernel`` share its CPUs; another one after a reboot is another kernel. Whoever
+    reads has a ``generation``, which grows when it is started anew and counts from zero again.
     """
 
     at_s: float
+    kernel: str
     cpus: int
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class CpuTimes:
+    """CPU seconds of all nodes together, since boot, of each kernel once.
+
+    ``instants`` are by node: nodes are read at the same time, but not to the millisecond.
+    ``groups`` are exact CPU seconds of the processes started in each group (``client``,
+    ``server``); ``foreign`` those of processes that are not cnibench's, as far as they are told
+    apart. ``cycles`` is None where there are no hardware counters.
+    """
+
+    instants: Mapping[str, Instant]
     user_s: float
     system_s: float
     idle_s: float
@@ -115,9 +129,32 @@ class CpuTimes:
     irq_s: float
     softirq_s: float
     steal_s: float
-    foreign_s: float
+    foreign: Mapping[str, float]
     groups: Mapping[str, float] = field(default_factory=dict)
     cycles: int | None = None
+
+    @property
+    def kernels(self) -> dict[str, Instant]:
+        """The instants that count: those of the first node of each kernel."""
+        first: dict[str, tuple[str, Instant]] = {}
+        for node, instant in self.instants.items():
+            first.setdefault(instant.kernel, (node, instant))
+        return dict(first.values())
+
+    @property
+    def cpus(self) -> int:
+        """Logical processors of all nodes."""
+        return sum(instant.cpus for instant in self.kernels.values())
+
+    @property
+    def at_s(self) -> float:
+        """When the first node was read."""
+        return next(iter(self.instants.values())).at_s
+
+    @property
+    def foreign_s(self) -> float:
+        """CPU seconds of all strangers that are there."""
+        return sum(self.foreign.values())
 
 
 class Process(Protocol):
@@ -187,6 +224,9 @@ class Target(Protocol):
     # ---------- nodes
     def nodes(self) -> Sequence[Node]:
         """The nodes, at least two, in a fixed order."""
+
+    def all_nodes(self) -> Sequence[Node]:
+        """Every node that a plugin is installed on: these, and those that are not measured."""
 
     def facts(self, node: Node) -> NodeFacts:
         """What the node is."""

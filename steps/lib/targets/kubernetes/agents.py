@@ -7,7 +7,7 @@ from typing import Any
 
 from steps.lib import errors
 from steps.lib.errors import CnibenchError, TransientError
-from steps.lib.targets.kubernetes import pods, program
+from steps.lib.targets.kubernetes import objects, pods, program
 from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, Api
 from steps.lib.targets.kubernetes.streams import BrokenStreamError, Stream, open_stream
 from steps.lib.targets.protocol import Inventory, Node, NodeFacts
@@ -153,7 +153,7 @@ class Agents:
         }
         if self._api.get(self._api.core.read_namespaced_config_map, _program_name(), NAMESPACE):
             return
-        self._api.apply(body)
+        objects.apply(self._api, body)
 
     def _forget_programs(self, all_but: str | None) -> None:
         api = self._api

@@ -5,17 +5,12 @@ be reached (it may be restarted in the middle of a campaign), and turns what onl
 change into an error that says so. Whatever else the server answers is the caller's to understand.
 """
 
-import functools
 import http.client
 import json
 import os
-import shutil
-import tempfile
 import time
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -32,14 +27,18 @@ from kubernetes.client import (
 )
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
-from kubernetes.dynamic import DynamicClient
 
-from steps.lib.errors import InputError, RefusedError, TransientError
+from steps.lib.errors import InputError, OwnershipError, RefusedError, TransientError
 
 NAMESPACE = "cnibench"
 """Everything of ours on the target is in this namespace."""
 
 PART_OF = {"app.kubernetes.io/part-of": "cnibench"}
+
+NAMESPACE_LABELS = PART_OF | {
+    "app.kubernetes.io/component": "target",
+    "pod-security.kubernetes.io/enforce": "privileged",
+}
 FIELD_MANAGER = "cnibench"
 
 CONNECT_TIMEOUT_S = 5.0
@@ -101,6 +100,9 @@ class Api:
     def __init__(self, context: str, configuration: Configuration) -> None:
         self.context = context
         self._configuration = configuration
+        self.kinds: dict[tuple[str, str], Any] = {}
+        """What ``objects`` has learnt of this server."""
+        self._revoked: str | None = None
 
     @cached_property
     def client(self) -> ApiClient:
@@ -131,17 +133,28 @@ class Api:
         """Leases."""
         return CoordinationV1Api(self.client)
 
-    @cached_property
-    def dynamic(self) -> DynamicClient:
-        """Objects of any kind, also of kinds that a plugin brings."""
-        # By itself it keeps what it discovered in a shared temporary file named after the server's
-        # address, so that it would take the kinds of an earlier cluster at 127.0.0.1 for ours.
-        folder = tempfile.mkdtemp(prefix="cnibench-discovery-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        cache = str(Path(folder, "kinds.json"))
-        make: Callable[..., DynamicClient] = DynamicClient
-        dynamic: DynamicClient = self.call(lambda **_: make(self.client, cache_file=cache))
-        return dynamic
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        *,
+        _request_timeout: Any = None,
+    ) -> Any:
+        """One request for a document, for ``call``: of kinds that the client has no class for."""
+        request = self.client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        response = self.client.call_api(*request, _request_timeout=_request_timeout)
+        response.read()  # type: ignore[no-untyped-call]
+        return self.client.response_deserialize(response, {"2XX": "object"}).data
 
     def call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call a function of the client with a time limit, again while the server is not there.
@@ -150,6 +163,7 @@ class Api:
         creates something has to expect "already exists".
 
         Raises:
+            OwnershipError: the target was taken by somebody else; see ``revoke``.
             InputError: the server does not accept who we are, or does not allow this.
             TransientError: no usable answer within ``RETRY_FOR_S``.
             AnswerError: any other refusal of the server.
@@ -158,6 +172,7 @@ class Api:
         deadline = time.monotonic() + RETRY_FOR_S
         interval_s = RETRY_INTERVAL_S
         while True:
+            self.require_ownership()
             try:
                 return function(*arguments, **options)
             except ApiException as error:
@@ -176,6 +191,15 @@ class Api:
             time.sleep(interval_s)
             interval_s = min(2 * interval_s, RETRY_INTERVAL_MAX_S)
 
+    def revoke(self, reason: str) -> None:
+        """Refuse every further request: what is on the target is not ours any more."""
+        self._revoked = reason
+
+    def require_ownership(self) -> None:
+        """Raise OwnershipError once the target was taken by somebody else."""
+        if self._revoked is not None:
+            raise OwnershipError(self._revoked)
+
     def get(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any | None:
         """As ``call``, but None if what it is about does not exist."""
         try:
@@ -185,26 +209,15 @@ class Api:
                 raise
             return None
 
-    def apply(self, body: dict[str, Any]) -> Any:
-        """Server-side apply of one object, ours whoever set its fields before."""
-        resource = self.dynamic.resources.get(api_version=body["apiVersion"], kind=body["kind"])
-        return self.call(
-            functools.partial(self.dynamic.server_side_apply, resource),
-            body=body,
-            namespace=body["metadata"].get("namespace"),
-            field_manager=FIELD_MANAGER,
-            force_conflicts=True,
-        )
-
     def ensure_namespace(self) -> None:
         """Make the namespace of everything of ours, ready for pods. Idempotent.
 
         Raises:
+            InputError: somebody else has made a namespace of this name.
             TransientError: the controller manager gives it no service account.
         """
-        labels = PART_OF | {"pod-security.kubernetes.io/enforce": "privileged"}
-        body = {"metadata": {"name": NAMESPACE, "labels": labels}}
-        if self.get(self.core.read_namespace, NAMESPACE) is None:
+        body = {"metadata": {"name": NAMESPACE, "labels": NAMESPACE_LABELS}}
+        if self._namespace() is None:
             try:
                 self.call(self.core.create_namespace, body)
             except AnswerError as error:
@@ -227,6 +240,8 @@ class Api:
         Raises:
             TransientError: it is not gone in time; what keeps it is in the message.
         """
+        if self._namespace() is None:
+            return
         self.get(self.core.delete_namespace, NAMESPACE)
         deadline = time.monotonic() + GONE_TIMEOUT_S
         while (found := self.get(self.core.read_namespace, NAMESPACE)) is not None:
@@ -234,6 +249,19 @@ class Api:
                 said = "; ".join(c.message for c in found.status.conditions or [])
                 raise TransientError(f"namespace {NAMESPACE} is not gone: {said}")
             time.sleep(RETRY_INTERVAL_S)
+
+    def _namespace(self) -> Any | None:
+        """Ours, if it is there; what is in somebody else's would be deleted with it."""
+        found = self.get(self.core.read_namespace, NAMESPACE)
+        if found is None:
+            return None
+        if not (found.metadata.labels or {}).items() >= NAMESPACE_LABELS.items():
+            raise InputError(
+                f"the cluster of context {self.context} has a namespace {NAMESPACE} that cnibench "
+                "did not make, and everything in it would be deleted at a campaign's end; delete "
+                "it, or use a cluster without it"
+            )
+        return found
 
     def _not_allowed(self, error: ApiException) -> str:
         what = "does not know the user" if error.status == _UNAUTHENTICATED else "refused"

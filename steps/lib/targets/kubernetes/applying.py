@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from kubernetes.dynamic import Resource
-from kubernetes.dynamic.exceptions import ResourceNotFoundError
-
 from steps.lib.errors import CnibenchError, RefusedError
-from steps.lib.models import Model, ObjectPattern
-from steps.lib.targets.kubernetes.api import FIELD_MANAGER, AnswerError, Api
+from steps.lib.models import ObjectPattern
+from steps.lib.targets.kubernetes import objects
+from steps.lib.targets.kubernetes.api import AnswerError, Api
+from steps.lib.targets.kubernetes.objects import Object, Reference, read, reference
 
 INSTALL_LABEL = "cnibench.io/install-id"
 """Tells our objects from those of whoever uses the cluster."""
@@ -28,40 +27,14 @@ POLL_S = 0.5
 
 logger = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 
-
-class Reference(Model):
-    """What names one object."""
-
-    api_version: str
-    kind: str
-    name: str
-    namespace: str | None = None
-
-    def __str__(self) -> str:
-        place = f"{self.namespace}/" if self.namespace else ""
-        return f"{self.kind} {place}{self.name}"
-
-
-def reference(body: Object) -> Reference:
-    """The reference to an object of a manifest."""
-    metadata = body["metadata"]
-    return Reference(
-        api_version=body["apiVersion"],
-        kind=body["kind"],
-        name=metadata["name"],
-        namespace=metadata.get("namespace"),
-    )
-
-
-def refuse_foreign(api: Api, objects: Iterable[Object]) -> None:
+def refuse_foreign(api: Api, bodies: Iterable[Object]) -> None:
     """Refuse to take over what somebody else made: removing the plugin would delete it.
 
     Raises:
         RefusedError: an object exists and is not ours.
     """
-    foreign = [str(reference(body)) for body in objects if _is_foreign(api, reference(body))]
+    foreign = [str(reference(body)) for body in bodies if _is_foreign(api, reference(body))]
     if foreign:
         raise RefusedError(
             "the cluster has objects of this plugin that cnibench did not make: "
@@ -69,20 +42,18 @@ def refuse_foreign(api: Api, objects: Iterable[Object]) -> None:
         )
 
 
-def apply_all(api: Api, objects: Sequence[Object], install_id: str) -> None:
+def apply_all(api: Api, bodies: Sequence[Object], install_id: str) -> None:
     """Apply in the given order by server-side apply; CRDs are established before what uses them.
 
     Raises:
         RefusedError: the API server does not take an object, or a CRD is never established.
     """
-    definitions = [body for body in objects if body["kind"] == "CustomResourceDefinition"]
+    definitions = [body for body in bodies if body["kind"] == "CustomResourceDefinition"]
     for body in definitions:
         _apply(api, body, install_id)
     for body in definitions:
         _wait_established(api, body["metadata"]["name"])
-    if definitions:
-        api.dynamic.resources.invalidate_cache()
-    for body in objects:
+    for body in bodies:
         if body not in definitions:
             _apply(api, body, install_id)
 
@@ -114,32 +85,9 @@ def delete_all(
     rest = [r for r in reversed(references) if r not in early and r not in definitions]
     for group in (early, instances, rest, definitions):
         for each in group:
-            _delete(api, each)
+            if _is_there(api, each):
+                objects.delete(api, each)
         _wait_gone(api, group, strip_finalizers)
-
-
-def resource_of(api: Api, wanted: Reference) -> Resource | None:
-    """The API's resource of a kind, or None where the API server does not know the kind."""
-    try:
-        found: Resource = api.dynamic.resources.get(
-            api_version=wanted.api_version, kind=wanted.kind
-        )
-    except ResourceNotFoundError:
-        return None
-    return found
-
-
-def read(api: Api, wanted: Reference) -> Any | None:
-    """An object, or None if it is not there."""
-    resource = resource_of(api, wanted)
-    if resource is None:
-        return None
-    return api.get(resource.get, name=wanted.name, namespace=_namespace(resource, wanted))
-
-
-def _namespace(resource: Resource, wanted: Reference) -> str | None:
-    """Where the object is; an object that says nothing is in ``default``, as kubectl has it."""
-    return wanted.namespace or ("default" if resource.namespaced else None)
 
 
 def _is_foreign(api: Api, wanted: Reference) -> bool:
@@ -147,30 +95,17 @@ def _is_foreign(api: Api, wanted: Reference) -> bool:
     return wanted.kind != "Namespace" and _is_not_ours(read(api, wanted))
 
 
-def _is_not_ours(found: Any | None) -> bool:
-    return found is not None and INSTALL_LABEL not in dict(found.metadata.labels or {})
+def _is_not_ours(found: Object | None) -> bool:
+    return found is not None and INSTALL_LABEL not in (found["metadata"].get("labels") or {})
 
 
 def _apply(api: Api, body: Object, install_id: str) -> None:
     wanted = reference(body)
     if wanted.kind == "Namespace" and _is_not_ours(read(api, wanted)):
         return
-    labels = body["metadata"].get("labels") or {}
-    labelled = {
-        **body,
-        "metadata": {**body["metadata"], "labels": {**labels, INSTALL_LABEL: install_id}},
-    }
-    resource = resource_of(api, wanted)
-    if resource is None:
-        raise RefusedError(f"{wanted}: the API server does not know {wanted.api_version}")
+    labels = {**(body["metadata"].get("labels") or {}), INSTALL_LABEL: install_id}
     try:
-        api.call(
-            resource.server_side_apply,
-            body=labelled,
-            namespace=_namespace(resource, wanted),
-            field_manager=FIELD_MANAGER,
-            force_conflicts=True,
-        )
+        objects.apply(api, {**body, "metadata": {**body["metadata"], "labels": labels}})
     except AnswerError as error:
         raise RefusedError(f"{wanted}: the API server refused it: {error}") from error
 
@@ -182,10 +117,7 @@ def _wait_established(api: Api, name: str) -> None:
     last = "it is not there"
     deadline = time.monotonic() + ESTABLISHED_TIMEOUT_S
     while time.monotonic() < deadline:
-        found = read(api, wanted)
-        conditions = ((found.to_dict() if found else {}).get("status") or {}).get(
-            "conditions"
-        ) or []
+        conditions = _conditions(read(api, wanted))
         if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
             return
         last = "; ".join(f"{c['type']}={c['status']} {c.get('message', '')}" for c in conditions)
@@ -195,9 +127,13 @@ def _wait_established(api: Api, name: str) -> None:
     )
 
 
+def _conditions(found: Object | None) -> list[dict[str, Any]]:
+    return ((found or {}).get("status") or {}).get("conditions") or []
+
+
 def _matching(api: Api, pattern: ObjectPattern) -> list[Reference]:
-    of_kind = Reference(api_version=pattern.api_version, kind=pattern.kind, name=pattern.name)
-    return [r for r in _all_of(api, of_kind) if fnmatchcase(r.name, pattern.name)]
+    found = _all_of(api, pattern.api_version, pattern.kind)
+    return [r for r in found if fnmatchcase(r.name, pattern.name)]
 
 
 def _instances(api: Api, definition: Reference) -> list[Reference]:
@@ -205,41 +141,17 @@ def _instances(api: Api, definition: Reference) -> list[Reference]:
     found = read(api, definition)
     if found is None:
         return []
-    spec = found.to_dict()["spec"]
+    spec = found["spec"]
     version = next(v["name"] for v in spec["versions"] if v["storage"])
-    api_version, kind = f"{spec['group']}/{version}", spec["names"]["kind"]
-    return _all_of(api, Reference(api_version=api_version, kind=kind, name="*"))
+    return _all_of(api, f"{spec['group']}/{version}", spec["names"]["kind"])
 
 
-def _all_of(api: Api, of_kind: Reference) -> list[Reference]:
-    """Every object of a kind, in all namespaces."""
-    resource = resource_of(api, of_kind)
-    if resource is None:
-        return []
-    found = api.get(resource.get)
-    items = found.items if found is not None else ()
+def _all_of(api: Api, api_version: str, kind: str) -> list[Reference]:
     return [
-        Reference(
-            api_version=of_kind.api_version,
-            kind=of_kind.kind,
-            name=item.metadata.name,
-            namespace=item.metadata.namespace,
-        )
-        for item in items
-        if AUTOMANAGED not in dict(item.metadata.labels or {})
+        reference(item)
+        for item in objects.list_all(api, api_version, kind)
+        if AUTOMANAGED not in (item["metadata"].get("labels") or {})
     ]
-
-
-def _delete(api: Api, wanted: Reference) -> None:
-    resource = resource_of(api, wanted)
-    if resource is None or not _is_there(api, wanted):
-        return
-    api.get(
-        resource.delete,
-        name=wanted.name,
-        namespace=_namespace(resource, wanted),
-        body={"propagationPolicy": "Foreground"},
-    )
 
 
 def _wait_gone(api: Api, references: Sequence[Reference], strip_finalizers: Sequence[str]) -> None:
@@ -272,30 +184,20 @@ def _why_not_gone(api: Api, wanted: Reference) -> str:
     found = read(api, wanted)
     if found is None:
         return "just gone"
-    document = found.to_dict()
-    finalizers = document["metadata"].get("finalizers") or []
-    conditions = (document.get("status") or {}).get("conditions") or []
-    said = [f"{c['type']}: {c['message']}" for c in conditions if c.get("message")]
+    finalizers = found["metadata"].get("finalizers") or []
+    said = [f"{c['type']}: {c['message']}" for c in _conditions(found) if c.get("message")]
     return "; ".join([f"finalizers {', '.join(finalizers) or 'none'}", *said])
 
 
 def _strip(api: Api, wanted: Reference, patterns: Sequence[str]) -> None:
     """Take away the finalizers that the plugin's description allows, and say so."""
-    found, resource = read(api, wanted), resource_of(api, wanted)
-    if found is None or resource is None:
-        return
-    finalizers = list(found.metadata.finalizers or [])
+    found = read(api, wanted)
+    finalizers = (found or {"metadata": {}})["metadata"].get("finalizers") or []
     kept = [f for f in finalizers if not any(fnmatchcase(f, p) for p in patterns)]
     if kept == finalizers:
         return
     logger.warning("%s: finalizers taken away: %s", wanted, sorted(set(finalizers) - set(kept)))
     try:
-        api.call(
-            resource.patch,
-            name=wanted.name,
-            namespace=_namespace(resource, wanted),
-            body={"metadata": {"finalizers": kept}},
-            content_type="application/merge-patch+json",
-        )
+        objects.merge(api, wanted, {"metadata": {"finalizers": kept}})
     except CnibenchError as error:
         logger.warning("%s: its finalizers could not be changed: %s", wanted, error)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.api import NAMESPACE
 from steps.lib.targets.kubernetes.memory import Memory
+from steps.lib.targets.kubernetes.nodes import BASELINE
 from steps.lib.targets.protocol import Inventory, difference
 
-PREFIX = "cnibench-baseline-"
 LINES_MAX = 40
 
 
@@ -22,6 +22,11 @@ class Baseline:
     """Inventories by node."""
 
     memory: Memory
+
+    def nodes(self) -> list[str]:
+        """Nodes of which an inventory is kept: those that the campaign began with."""
+        names = self.memory.names()
+        return [name.removeprefix(BASELINE) for name in names if name.startswith(BASELINE)]
 
     def settle(self, node: str, found: Inventory) -> None:
         """Keep the first inventory of a node; refuse a later one that differs.
@@ -33,15 +38,15 @@ class Baseline:
         if changes:
             raise RefusedError(_refusal(node, changes))
         document = {kind: sorted(items) for kind, items in found.items()}
-        self.memory.save(PREFIX + node, json.dumps(document))
+        self.memory.save(BASELINE + node, json.dumps(document))
 
     def forget_if_met(self, node: str, found: Inventory) -> None:
         """A campaign has ended: what it left as it was needs no record; residue keeps its own."""
         if not self._changes(node, found):
-            self.memory.delete(PREFIX + node)
+            self.memory.delete(BASELINE + node)
 
     def _changes(self, node: str, found: Inventory) -> list[str]:
-        text = self.memory.load(PREFIX + node)
+        text = self.memory.load(BASELINE + node)
         if text is None:
             return []
         return difference({k: frozenset(v) for k, v in json.loads(text).items()}, found)
@@ -53,5 +58,5 @@ def _refusal(node: str, changes: list[str]) -> str:
     return (
         f"node {node} is not as it was before the first install, so nothing is measured on it:"
         f"{shown}{more}\nput it right (most surely by a reboot), or, if it is meant to be so, "
-        f"delete ConfigMap {PREFIX}{node} in namespace {NAMESPACE}"
+        f"delete ConfigMap {BASELINE}{node} in namespace {NAMESPACE}"
     )

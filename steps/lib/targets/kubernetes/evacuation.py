@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kubernetes import client
 from kubernetes.client import V1Taint
 
 from steps.lib.errors import RefusedError
@@ -38,7 +37,7 @@ def open_again(api: Api, nodes: Sequence[str]) -> None:
 
 def tireless(api: Api) -> list[Any]:
     """DaemonSets whose pods have a network of their own, and come back to a closed node at once."""
-    found = api.call(client.AppsV1Api(api.client).list_daemon_set_for_all_namespaces).items
+    found = api.call(api.apps.list_daemon_set_for_all_namespaces).items
     return [d for d in found if _is_tireless(d.spec.template.spec)]
 
 
@@ -58,15 +57,15 @@ def empty(api: Api, nodes: Sequence[str]) -> None:
     Raises:
         RefusedError: a pod is still there when the time is over.
     """
-    for pod in _networked_pods(api, nodes):
-        api.get(
-            api.core.delete_namespaced_pod,
-            pod.metadata.name,
-            pod.metadata.namespace,
-            grace_period_seconds=GRACE_S,
-        )
     deadline = time.monotonic() + GONE_TIMEOUT_S
     while pods := _networked_pods(api, nodes):
+        for metadata in (p.metadata for p in pods if p.metadata.deletion_timestamp is None):
+            api.get(
+                api.core.delete_namespaced_pod,
+                metadata.name,
+                metadata.namespace,
+                grace_period_seconds=GRACE_S,
+            )
         if time.monotonic() > deadline:
             said = "".join(f"\n  {line}" for pod in pods for line in pod_says(api, pod))
             names = ", ".join(f"{p.metadata.namespace}/{p.metadata.name}" for p in pods)
@@ -75,8 +74,15 @@ def empty(api: Api, nodes: Sequence[str]) -> None:
 
 
 def _networked_pods(api: Api, nodes: Sequence[str]) -> list[Any]:
+    """Those that have, or may still get, a network; one that has ended has none any more."""
     pods = api.call(api.core.list_pod_for_all_namespaces).items
-    return [p for p in pods if p.spec.node_name in nodes and not p.spec.host_network]
+    return [
+        p
+        for p in pods
+        if p.spec.node_name in nodes
+        and not p.spec.host_network
+        and p.status.phase not in ("Succeeded", "Failed")
+    ]
 
 
 def _set_taint(api: Api, name: str, *, closed: bool) -> None:

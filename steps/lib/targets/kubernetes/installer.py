@@ -4,12 +4,13 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Applied, Cleanup, CniChain, Model, Plugin
+from steps.lib.models import Applied, Cleanup, CniChain, HostNetwork, Model, Plugin
 from steps.lib.rendering import fill
 from steps.lib.rendering import objects as rendered
 from steps.lib.targets.kubernetes import evacuation, node_commands
@@ -17,15 +18,14 @@ from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.applying import (
     INSTALL_LABEL,
-    Reference,
     apply_all,
     delete_all,
-    reference,
     refuse_foreign,
 )
 from steps.lib.targets.kubernetes.memory import Memory
 from steps.lib.targets.kubernetes.node_commands import CleanUp
-from steps.lib.targets.kubernetes.node_marks import remove_marks
+from steps.lib.targets.kubernetes.node_marks import Marks, present_marks, remove_marks
+from steps.lib.targets.kubernetes.objects import Reference, reference
 from steps.lib.targets.kubernetes.readiness import Readiness
 from steps.lib.targets.kubernetes.reference_chain import ReferenceChain
 from steps.lib.targets.protocol import Installation, Node
@@ -55,6 +55,8 @@ class Installed(Model):
     commands: tuple[CleanUp, ...] = ()
     settings: Mapping[str, Mapping[str, str]] = {}
     """By node: those that the plugin is known to change, as they were before."""
+    marks: Mapping[str, Marks] = {}
+    """By node: what stood there of what the plugin's removal takes away."""
 
 
 @dataclass(frozen=True)
@@ -78,32 +80,54 @@ class Installer:
     def install(self, plugin: Plugin, install_id: str) -> None:
         """Put the plugin on every node and wait until it says that it is ready.
 
+        May be called again with the same identifier, when the first call broke off.
+
         Raises:
             InputError: the plugin's data cannot be used.
-            RefusedError: another plugin is installed, or this one does not become ready.
+            RefusedError: another plugin is installed, this one does not become ready, or its
+                removal would take away what is somebody else's.
         """
-        present = self.current()
-        if present is not None:
-            raise RefusedError(
-                f"{present.plugin.name} is installed; remove it before {plugin.name}"
-            )
-        record = Installed(
-            install_id=install_id,
-            plugin=plugin,
-            version=plugin.source.version,
-            settings={node.name: self._settings(node, plugin) for node in self.nodes},
-        )
+        record = self.current()
+        if record is None:
+            record = self._before(plugin, install_id)
+        elif record.install_id != install_id:
+            raise RefusedError(f"{record.plugin.name} is installed; remove it before {plugin.name}")
+        self._save(record)
         evacuation.open_again(self.api, self._names)
         match plugin.install:
             case Applied():
                 record = self._apply(record, plugin.install)
             case CniChain() as chain:
-                self._save(record)
                 self._chain(plugin).lay_out(plugin, chain)
-                self._wait(plugin)
             case _:
-                self._save(record)  # No pod network: nothing to lay out.
+                pass  # No pod network: nothing to lay out.
+        if not isinstance(plugin.install, HostNetwork):
+            self._wait(plugin)
         self._save(record.model_copy(update={"version": self._version(plugin)}))
+
+    def _before(self, plugin: Plugin, install_id: str) -> Installed:
+        """What there is before the plugin, so that its removal takes away no more than it brought.
+
+        Raises:
+            RefusedError: something is there already that the removal would take away.
+        """
+        theirs = []
+        for node in self.nodes:
+            would = self.agents.call(node.name, "would_clean", actions=self._actions(node, plugin))
+            theirs += [f"{node.name}: {what}" for what in would]
+        if theirs:
+            raise RefusedError(
+                f"{plugin.name} was not installed, since its removal would take away what is there "
+                "without it:\n  " + "\n  ".join(theirs)
+            )
+        names, removes = self._names, plugin.removes
+        return Installed(
+            install_id=install_id,
+            plugin=plugin,
+            version=plugin.source.version,
+            settings={node.name: self._settings(node, plugin) for node in self.nodes},
+            marks={name: present_marks(self.api, name, removes) for name in names},
+        )
 
     def installation(self) -> Installation | None:
         """Version and fingerprint of what is there: images that run, configuration of each node."""
@@ -119,27 +143,41 @@ class Installer:
         return Installation(present.version, digest)
 
     def remove(self) -> None:
-        """End all pods of the pod network, then take the plugin away. Idempotent."""
+        """End all pods of the pod network, then take the plugin away. Idempotent.
+
+        What cannot be cleaned on a node is logged, and shows as residue.
+
+        Raises:
+            RefusedError: pods do not end, or the plugin's objects do not go; it is still installed.
+        """
         present = self.current()
         if present is None:
             return
-        plugin = present.plugin
+        removes = present.plugin.removes
         evacuation.close(self.api, self._names)
-        delete_all(self.api, self._tireless(), (), ())
-        evacuation.empty(self.api, self._names)
-        removes = plugin.removes
-        delete_all(self.api, present.objects, removes.first, removes.strip_finalizers)
-        for node in self.nodes:
-            for command in present.commands:
-                node_commands.run_on(self.api, node.name, command)
-        for node in self.nodes:
-            self._clean(node, plugin)
-            if self._called_meanwhile(node):
-                self._clean(node, plugin)
-            self._set_back(node, present)
-        remove_marks(self.api, self._names, removes)
-        evacuation.open_again(self.api, self._names)
+        try:
+            delete_all(self.api, self._tireless())
+            evacuation.empty(self.api, self._names)
+            delete_all(self.api, present.objects, removes.first, removes.strip_finalizers)
+            for node in self.nodes:
+                self._clean_up(node, present)
+        finally:
+            evacuation.open_again(self.api, self._names)
         self.memory.delete(RECORD)
+
+    def _clean_up(self, node: Node, present: Installed) -> None:
+        """Bring a node back to what it was; one step that fails does not keep others from it."""
+        for command in present.commands:
+            with _logged(node):
+                node_commands.run_on(self.api, node.name, command)
+        self._clean(node, present.plugin)
+        with _logged(node):
+            if self._called_meanwhile(node):
+                self._clean(node, present.plugin)
+        with _logged(node):
+            self._set_back(node, present)
+        before = present.marks.get(node.name, Marks())
+        remove_marks(self.api, node.name, present.plugin.removes, before)
 
     @property
     def _names(self) -> list[str]:
@@ -150,7 +188,7 @@ class Installer:
 
     def _apply(self, record: Installed, install: Applied) -> Installed:
         plugin = record.plugin
-        values = {**self.values, "pod_mtu": str(self._pod_mtu(plugin))}
+        values = self._values(plugin)
         objects = rendered(plugin, values)
         refuse_foreign(self.api, objects)
         record = record.model_copy(
@@ -164,19 +202,23 @@ class Installer:
             for path, text in install.files.items():
                 self.agents.call(node.name, "write_file", path=path, text=fill(text, values))
         apply_all(self.api, objects, record.install_id)
-        self._wait(plugin)
         return record
 
     def _clean(self, node: Node, plugin: Plugin) -> None:
         """Carry out the declared actions; what could not be done shows as residue."""
-        values = {**self.values, "pod_mtu": str(self._pod_mtu(plugin))}
-        actions = fill(_actions(plugin), values)
+        told = self.agents.call(node.name, "clean", actions=self._actions(node, plugin))
+        for problem in told["problems"]:
+            logger.warning("node=%s clean-up: %s", node.name, problem)
+
+    def _actions(self, node: Node, plugin: Plugin) -> dict[str, Any]:
+        actions = fill(_actions(plugin), self._values(plugin))
         if isinstance(plugin.install, CniChain):
             for kind, what in self._chain(plugin).leaves(node, plugin.install).items():
                 actions[kind] += what
-        told = self.agents.call(node.name, "clean", actions=actions)
-        for problem in told["problems"]:
-            logger.warning("node=%s clean-up: %s", node.name, problem)
+        return dict(actions)
+
+    def _values(self, plugin: Plugin) -> dict[str, str]:
+        return {**self.values, "pod_mtu": str(self._pod_mtu(plugin))}
 
     def _tireless(self) -> list[Reference]:
         """DaemonSets of ours that would fill the nodes again while they are emptied."""
@@ -223,7 +265,10 @@ class Installer:
         asked = plugin.version
         if asked is None:
             return plugin.source.version
-        pod = self._pods(asked.workload)[0]
+        running = [p for p in self._pods(asked.workload) if self._is_at_hand(p)]
+        if not running:
+            raise RefusedError(f"version: no pod of {asked.workload} runs")
+        pod = running[0]
         statuses = {s.name: s for s in pod.status.container_statuses or []}
         if asked.container not in statuses:
             raise RefusedError(f"version: {asked.workload} has no container {asked.container!r}")
@@ -239,6 +284,10 @@ class Installer:
                 f"{asked.pattern!r} is not found"
             )
         return found[1]
+
+    def _is_at_hand(self, pod: Any) -> bool:
+        ending = pod.metadata.deletion_timestamp is not None
+        return pod.status.phase == "Running" and not ending and pod.spec.node_name in self._names
 
     def _images(self, plugin: Plugin) -> list[str]:
         """Images that the plugin's pods really run, by digest."""
@@ -256,6 +305,15 @@ class Installer:
         namespace, _, name = workload.partition("/")
         pods = self.api.call(self.api.core.list_namespaced_pod, namespace).items
         return [p for p in pods if _belongs(p, name)]
+
+
+@contextmanager
+def _logged(node: Node) -> Iterator[None]:
+    """Go on after what the node refuses: what is left of it shows as residue."""
+    try:
+        yield
+    except RefusedError as error:
+        logger.warning("node=%s clean-up: %s", node.name, error)
 
 
 def _belongs(pod: Any, workload: str) -> bool:

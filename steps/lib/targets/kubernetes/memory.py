@@ -75,7 +75,8 @@ def lease(api: Api, target: str) -> Iterator[None]:
     """Hold the target against every other campaign, from wherever it is run.
 
     A lease of the API server that is renewed by a thread (Kubernetes, coordination.k8s.io/v1). Who
-    was killed holds it for ``LEASE_S`` seconds more.
+    was killed holds it for ``LEASE_S`` seconds more. Who could not renew it in time, a laptop that
+    slept, and finds it taken, may not do anything on the target any more: ``Api.revoke``.
 
     Raises:
         OwnershipError: somebody else holds it.
@@ -90,7 +91,7 @@ def lease(api: Api, target: str) -> Iterator[None]:
     finally:
         stop.set()
         renewer.join()
-        api.get(api.coordination.delete_namespaced_lease, LEASE, NAMESPACE)
+        _let_go(api, holder)
 
 
 def _acquire(api: Api, target: str, holder: str) -> None:
@@ -110,6 +111,16 @@ def _acquire(api: Api, target: str, holder: str) -> None:
     except AnswerError as error:
         # Somebody was faster: the resource version, or the name, is taken.
         raise OwnershipError(f"target {target} was taken by somebody else just now") from error
+
+
+def _let_go(api: Api, holder: str) -> None:
+    """Delete the lease, in the version in which it was seen to be ours."""
+    present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+    if present is None or present.spec.holder_identity != holder:
+        return
+    condition = client.V1Preconditions(resource_version=present.metadata.resource_version)
+    body = client.V1DeleteOptions(preconditions=condition)
+    api.get(api.coordination.delete_namespaced_lease, LEASE, NAMESPACE, body=body)
 
 
 def _is_in_force(present: Any) -> bool:
@@ -142,7 +153,10 @@ def _renew(api: Api, holder: str, stop: threading.Event) -> None:
             if present is None:
                 return  # Our namespace was taken down with all in it, as at a campaign's end.
             if present.spec.holder_identity != holder:
-                logger.error("the lease of the target was taken by somebody else")
+                api.revoke(
+                    "the target was taken by another campaign "
+                    f"({present.spec.holder_identity}) while this one could not renew its lease"
+                )
                 return
             api.call(
                 api.coordination.patch_namespaced_lease, LEASE, NAMESPACE, _lease(holder, None)

@@ -5,22 +5,44 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets.kubernetes.api import Api
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 
 NODE_COUNT = 2
 """A path has at most two ends, and every node more is one more that can disturb them."""
 
+BASELINE = "cnibench-baseline-"
+"""Begins the name of the document that says what a node was; it names the campaign's nodes."""
+
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
-def workers(api: Api) -> list[Any]:
-    """Linux nodes that run no control plane, by name."""
-    found = [
-        node
-        for node in api.call(api.core.list_node).items
-        if CONTROL_PLANE not in (node.metadata.labels or {})
-    ]
-    return sorted(found, key=lambda node: str(node.metadata.name))
+def linux(api: Api) -> list[Any]:
+    """Every Linux node, by name: a plugin's daemons run on all of them, unless they say else."""
+    found = api.call(api.core.list_node).items
+    mine = [node for node in found if node.status.node_info.operating_system == "linux"]
+    return sorted(mine, key=lambda node: str(node.metadata.name))
+
+
+def those(api: Api, names: Iterable[str]) -> list[Any]:
+    """Nodes with these names.
+
+    Raises:
+        RefusedError: one is not in the cluster any more.
+    """
+    found = {str(node.metadata.name): node for node in linux(api)}
+    gone = sorted(set(names) - set(found))
+    if gone:
+        raise RefusedError(
+            f"not in the cluster any more: node {', '.join(gone)}, on which a plugin was installed "
+            f"and may be left; bring it back, or delete ConfigMap {BASELINE}{gone[0]} in namespace "
+            f"{NAMESPACE} to measure without it"
+        )
+    return [found[name] for name in sorted(names)]
+
+
+def workers(nodes: Iterable[Any]) -> list[Any]:
+    """Nodes that run no control plane."""
+    return [node for node in nodes if CONTROL_PLANE not in (node.metadata.labels or {})]
 
 
 def address_of(node: Any) -> str:
@@ -58,7 +80,7 @@ def placeholders(api: Api) -> dict[str, str]:
     if not addresses:
         raise RefusedError("the cluster does not say where its API server is: no EndpointSlice")
     dns = api.get(api.core.read_namespaced_service, "kube-dns", "kube-system")
-    cidrs = [n.spec.pod_cidr for n in workers(api) if n.spec.pod_cidr]
+    cidrs = [n.spec.pod_cidr for n in linux(api) if n.spec.pod_cidr]
     return {
         "pod_cidr": common_network(cidrs),
         "service_cidr": _service_cidr(api),
@@ -70,6 +92,5 @@ def placeholders(api: Api) -> dict[str, str]:
 
 def _service_cidr(api: Api) -> str:
     """The range of Services: the API server's own object (networking.k8s.io/v1 ServiceCIDR)."""
-    resource = api.dynamic.resources.get(api_version="networking.k8s.io/v1", kind="ServiceCIDR")
-    found = api.call(resource.get, name="kubernetes")
-    return str(found.spec.cidrs[0])
+    found = api.call(api.request, "GET", "/apis/networking.k8s.io/v1/servicecidrs/kubernetes")
+    return str(found["spec"]["cidrs"][0])

@@ -12,7 +12,7 @@ from typing import Any
 
 from steps.lib.errors import RefusedError
 from steps.lib.models import TargetSpec
-from steps.lib.targets.kubernetes import pods
+from steps.lib.targets.kubernetes import objects, pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL
@@ -131,7 +131,7 @@ def _pods(
     try:
         for role, node in places.items():
             pods.create(api, _body(names[role], role, node, spec.toolbox_image))
-        api.apply(_service())
+        objects.apply(api, _service())
         started = {role: pods.wait_started(api, name) for role, name in names.items()}
         yield {
             role: _Pod(places[role], pod.status.pod_ip, pods.container_id(pod))

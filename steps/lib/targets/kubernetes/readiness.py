@@ -8,7 +8,7 @@ from typing import Any
 from steps.lib.errors import CnibenchError, RefusedError
 from steps.lib.models import Ready
 from steps.lib.targets.kubernetes.api import Api
-from steps.lib.targets.kubernetes.applying import Reference, read
+from steps.lib.targets.kubernetes.objects import Reference, read
 
 POLL_S = 0.5
 LOG_LINES = 5
@@ -75,8 +75,7 @@ class Readiness:
         self, api_version: str, kind: str, name: str, namespace: str | None
     ) -> dict[str, Any] | None:
         wanted = Reference(api_version=api_version, kind=kind, name=name, namespace=namespace)
-        found = read(self.api, wanted)
-        return found.to_dict() if found is not None else None
+        return read(self.api, wanted)
 
     def _why(self, ready: Ready) -> str:
         """What the pods that are not ready say: state, last events, last lines of the log."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from kubernetes import client
 
-from steps.lib.errors import CnibenchError
+from steps.lib.errors import InputError, RefusedError
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.evacuation import tireless
-from steps.lib.targets.kubernetes.nodes import NODE_COUNT, workers
+from steps.lib.targets.kubernetes.nodes import NODE_COUNT, linux, workers
 
 OLDEST = (1, 33)
 """Oldest Kubernetes that says its range of Services (networking.k8s.io/v1 ServiceCIDR)."""
@@ -37,16 +37,20 @@ NOTICED_TIMEOUT_S = 60.0
 def wait_without_network(api: Api) -> None:
     """Wait until nodes say that they have no network: else the next look finds a foreign one."""
     deadline = time.monotonic() + NOTICED_TIMEOUT_S
-    while time.monotonic() < deadline and any(map(_is_ready, workers(api)[:NODE_COUNT])):
+    while time.monotonic() < deadline and any(map(_is_ready, linux(api))):
         time.sleep(0.5)
 
 
 def missing(api: Api, *, installed_by_us: bool) -> list[str]:
-    """Everything that keeps the cluster from being measured, each with what to do about it."""
+    """Everything that keeps the cluster from being measured, each with what to do about it.
+
+    Raises:
+        TransientError: it does not answer; maybe it will.
+    """
     try:
         found = [*_version(api), *_rights(api), *_nodes(api, installed_by_us)]
         return found if found or installed_by_us else [*_daemons(api)]
-    except CnibenchError as error:
+    except (InputError, RefusedError) as error:
         return [str(error)]
 
 
@@ -78,12 +82,13 @@ def _rights(api: Api) -> Iterator[str]:
 
 
 def _nodes(api: Api, installed_by_us: bool) -> Iterator[str]:
-    found = workers(api)
-    if len(found) < NODE_COUNT:
-        names = ", ".join(n.metadata.name for n in found) or "none"
-        yield f"the cluster has {len(found)} worker nodes ({names}); needed are {NODE_COUNT}"
+    found = linux(api)
+    able = workers(found)
+    if len(able) < NODE_COUNT:
+        names = ", ".join(n.metadata.name for n in able) or "none"
+        yield f"the cluster has {len(able)} worker nodes ({names}); needed are {NODE_COUNT}"
         return
-    for node in found[:NODE_COUNT]:
+    for node in found:
         name, ready = node.metadata.name, _readiness(node)
         if not node.spec.pod_cidr:
             yield f"node {name} has no podCIDR: start the controller manager with node CIDRs"

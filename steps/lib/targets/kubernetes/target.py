@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import Any
 
-from steps.lib.errors import CnibenchError, RefusedError
+from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import Applied, HostNetwork, Plugin, Profile, TargetKind, TargetSpec
 from steps.lib.state import BlockState
 from steps.lib.targets.kubernetes import needs, probe, requirements
@@ -37,6 +37,11 @@ from steps.lib.targets.protocol import (
 
 STATE = "cnibench-state"
 
+_OF_THE_NODES = (
+    "_members", "_measured", "_agents", "_all_nodes", "_nodes", "_installer", "_endpoints",
+)  # fmt: skip
+"""What is found out once, and anew after the agents were taken away."""
+
 
 class KubernetesTarget:
     """``protocol.Target`` on a cluster. Making one asks nothing; ``prepare`` brings the agents.
@@ -60,27 +65,38 @@ class KubernetesTarget:
     @cached_property
     def environment_class(self) -> str:
         """Nodes that share a kernel, as in the lab, share its CPUs: numbers are CPU numbers."""
-        boots = {node.status.node_info.boot_id for node in self._workers}
+        boots = {node.status.node_info.boot_id for node in self._measured}
         return "single-kernel" if len(boots) == 1 else "cluster"
 
     @cached_property
-    def _workers(self) -> list[Any]:
-        return cluster.workers(self._api)[: cluster.NODE_COUNT]
+    def _members(self) -> list[Any]:
+        """All nodes that carry a plugin; those of the beginning, whoever came or went since."""
+        names = self._baseline.nodes()
+        return cluster.those(self._api, names) if names else cluster.linux(self._api)
+
+    @cached_property
+    def _measured(self) -> list[Any]:
+        return cluster.workers(self._members)[: cluster.NODE_COUNT]
 
     @cached_property
     def _agents(self) -> Agents:
         """Agents on all nodes, brought there when they are first needed."""
         self._api.ensure_namespace()
-        names = [node.metadata.name for node in self._workers]
+        names = [node.metadata.name for node in self._members]
         agents = Agents(self._api, self._spec.toolbox_image, names)
         agents.ensure()
         return agents
 
     @cached_property
-    def _nodes(self) -> tuple[Node, ...]:
+    def _all_nodes(self) -> tuple[Node, ...]:
         return tuple(
-            Node(n.metadata.name, cluster.address_of(n), self._uplink(n)) for n in self._workers
+            Node(n.metadata.name, cluster.address_of(n), self._uplink(n)) for n in self._members
         )
+
+    @cached_property
+    def _nodes(self) -> tuple[Node, ...]:
+        names = {node.metadata.name for node in self._measured}
+        return tuple(node for node in self._all_nodes if node.name in names)
 
     def _uplink(self, node: Any) -> str:
         name, address = node.metadata.name, cluster.address_of(node)
@@ -92,9 +108,9 @@ class KubernetesTarget:
             self._api,
             self._agents,
             self._memory,
-            self._nodes,
+            self._all_nodes,
             cluster.placeholders(self._api) | {"underlay_mtu": str(self._spec.underlay_mtu)},
-            {node.metadata.name: node.spec.pod_cidr for node in self._workers},
+            {node.metadata.name: node.spec.pod_cidr for node in self._members},
             self._spec.underlay_mtu,
         )
 
@@ -125,7 +141,7 @@ class KubernetesTarget:
         """What keeps the cluster from being measured, each with what to do about it."""
         try:
             ours = bool(self._memory.names())
-        except CnibenchError as error:
+        except (InputError, RefusedError) as error:
             return [str(error)]
         return requirements.missing(self._api, installed_by_us=ours)
 
@@ -133,7 +149,7 @@ class KubernetesTarget:
         """Why the nodes cannot run the plugin, found by looking at them."""
         if self.kind not in plugin.targets:
             return f"{plugin.name} is not for targets of kind {self.kind}"
-        return needs.problem(self._agents, self._nodes, plugin.needs)
+        return needs.problem(self._agents, self._all_nodes, plugin.needs)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -151,7 +167,7 @@ class KubernetesTarget:
         self.remove()
         if self.load_state() is not None:
             return  # A block's settings are still in force; they are put back next.
-        for node in self._nodes:
+        for node in self._all_nodes:
             self._baseline.settle(node.name, self.inventory(node))
 
     def let_go(self) -> None:
@@ -163,7 +179,7 @@ class KubernetesTarget:
         """Remove the plugin and all that is ours; the state of an open block stays."""
         self.remove()
         if self.load_state() is None:
-            for node in self._nodes:
+            for node in self._all_nodes:
                 self._baseline.forget_if_met(node.name, self.inventory(node))
             requirements.wait_without_network(self._api)
         self._take_down()
@@ -177,13 +193,17 @@ class KubernetesTarget:
         self._agents.remove()
         if not self._memory.names():
             self._api.delete_namespace()
-        for name in ("_agents", "_nodes", "_installer", "_endpoints"):
+        for name in _OF_THE_NODES:
             self.__dict__.pop(name, None)
 
     # ---------- nodes
     def nodes(self) -> Sequence[Node]:
         """Two worker nodes, the first by name."""
         return self._nodes
+
+    def all_nodes(self) -> Sequence[Node]:
+        """Every Linux node, of the control plane too: plugins are installed there as well."""
+        return self._all_nodes
 
     def facts(self, node: Node) -> NodeFacts:
         """What the node is, as its agent sees it."""

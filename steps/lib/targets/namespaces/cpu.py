@@ -8,7 +8,7 @@ from typing import NamedTuple
 from steps.lib.targets import proc
 from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces.cgroups import Groups
-from steps.lib.targets.protocol import CpuTimes
+from steps.lib.targets.protocol import CpuTimes, Instant
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PF_KTHREAD = 0x00200000
@@ -21,10 +21,9 @@ def read(groups: Groups, cycles: Cycles) -> CpuTimes:
     with Path("/proc/stat").open() as file:
         modes = proc.modes(file.readline())
     return CpuTimes(
-        at_s=at_s,
-        cpus=os.cpu_count() or 1,
+        instants={"this machine": Instant(at_s, "this machine's", os.cpu_count() or 1)},
         **modes._asdict(),
-        foreign_s=foreign_s(groups.processes()),
+        foreign={"processes": foreign_s(groups.processes())},
         groups=groups.usage_s(),
         cycles=total_cycles,
     )

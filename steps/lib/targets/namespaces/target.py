@@ -119,6 +119,10 @@ class NamespacesTarget:
         """The nodes, in a fixed order."""
         return self._layout.nodes
 
+    def all_nodes(self) -> Sequence[Node]:
+        """The same: every node is measured."""
+        return self.nodes()
+
     def facts(self, node: Node) -> NodeFacts:
         """What the machine is."""
         return facts.read(self._layout.underlay_mtu, tools.toolbox_digest(self._toolbox))
