@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cnibench import show
+from cnibench.cli_features import features as show_features
 from cnibench.comparison import comparison
 from steps.lib import locking, sources
 from steps.lib.catalog import Catalog, Job, load_job
@@ -153,12 +154,23 @@ app.add_typer(catalog_app, name="catalog")
 def catalog(
     context: typer.Context,
     validate: Annotated[bool, typer.Option("--validate", help="Load every entry")] = False,
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="The table of features instead: claimed, where, and seen or not; CSV if piped",
+        ),
+    ] = False,
 ) -> None:
     """List plugins, profiles and matrices."""
     if context.invoked_subcommand:
         return
     entries = Catalog()
-    show.catalog(entries)
+    if features:
+        is_terminal = show.out.is_terminal
+        show_features(entries.plugins, show.Format.table if is_terminal else show.Format.csv)
+    else:
+        show.catalog(entries)
     if validate:
         counts = [len(list(f)) for f in (entries.plugins, entries.profiles, entries.matrices)]
         typer.echo(f"valid: {counts[0]} plugins, {counts[1]} profiles, {counts[2]} matrices")
