@@ -6,6 +6,7 @@ from hera.workflows import Output, Parameter
 
 from steps.lib.blocks import write_block, write_nodes
 from steps.lib.context import Context
+from steps.lib.settle import failures_of
 from steps.lib.stage import BlockInput, stage
 from steps.lib.state import BlockState
 from steps.lib.store import read_measurement
@@ -39,8 +40,9 @@ def collect(collect_input: CollectInput) -> CollectOutput:
     state = context.state()
     ratio = _drift_ratio(context, state)
     status, reason = _verdict(context, state, ratio)
-    write_nodes(context.store, state, context.target)
+    # First what no node is asked for: a dead one must not cost the block's row.
     write_block(context.store, state, status, reason, ratio)
+    write_nodes(context.store, state, context.target)
     if not state.journal:
         context.target.save_state(None)
     return CollectOutput(status=status)
@@ -48,7 +50,7 @@ def collect(collect_input: CollectInput) -> CollectOutput:
 
 def _verdict(context: Context, state: BlockState, ratio: float | None) -> tuple[str, str | None]:
     if state.failures:
-        return "failed", "; ".join(f"{f.stage}: {f.message}" for f in state.failures)
+        return "failed", failures_of(state)
     unfinished = [name for name in STAGE_TIMES if getattr(state, name) is None]
     if unfinished:
         return "failed", f"stages were ended before they could say: {', '.join(unfinished)}"

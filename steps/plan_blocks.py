@@ -5,7 +5,7 @@ from typing import Annotated
 from hera.workflows import Output, Parameter
 
 from steps.lib.manifest import plan_on, register
-from steps.lib.missing import missing_cells
+from steps.lib.missing import unmeasured_cells
 from steps.lib.stage import CampaignInput, stage
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
@@ -35,4 +35,4 @@ def plan_blocks(plan_input: PlanBlocksInput) -> PlanBlocksOutput:
     target = open_target(plan_input.job.campaign.target)
     register(plan_input.job, target, store)
     blocks = plan_on(plan_input.job, target).blocks
-    return PlanBlocksOutput(blocks=[b.id for b in blocks if missing_cells(b, target, store)])
+    return PlanBlocksOutput(blocks=[b.id for b in blocks if unmeasured_cells(b, store)])

@@ -8,6 +8,7 @@ from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.measure import endpoints, wait_until_quiet
 from steps.lib.models import PATHS, PathName
+from steps.lib.reading import CpuUse
 from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
 
@@ -61,14 +62,9 @@ def _idle_busy_cpus(context: Context) -> float | None:
     wait_until_quiet(context.target, limits.busy_percent_max_before_start)
     before = context.target.cpu()
     time.sleep(IDLE_SAMPLE_S)
-    after = context.target.cpu()
-    wall_s = after.at_s - before.at_s
-    steal_s, foreign_s = after.steal_s - before.steal_s, after.foreign_s - before.foreign_s
-    percent = 100 / (after.cpus * wall_s)
-    if (
-        steal_s * percent > limits.steal_percent_max
-        or foreign_s * percent > limits.foreign_cpu_percent_max
-    ):
-        return None
-    idle_s = after.idle_s + after.iowait_s - before.idle_s - before.iowait_s
-    return max(0.0, after.cpus - (idle_s + steal_s) / wall_s)
+    use = CpuUse(before, context.target.cpu())
+    noisy = (
+        use.steal_percent > limits.steal_percent_max
+        or use.foreign_percent > limits.foreign_cpu_percent_max
+    )
+    return None if noisy or use.vanished or use.begun_anew else use.busy_s / use.wall_s

@@ -1,5 +1,6 @@
 """The agent works in the networks of pods, starts their tools, and reads CPU and counters."""
 
+import os
 import shlex
 import signal
 import subprocess
@@ -216,3 +217,24 @@ def test_a_call_of_a_network_plugin_that_does_not_end_is_named(node: AgentNode) 
             assert error == "RefusedError: still called after 0.3 s: sleep"
         finally:
             call.kill()
+
+
+def test_a_daemon_that_a_call_left_behind_is_no_call(node: AgentNode) -> None:
+    daemon = "(sh -c 'sleep 600 & wait' & echo $! >/run/daemon.pid)"
+    node.run(f"CNI_COMMAND=ADD; export CNI_COMMAND; {daemon} >/dev/null 2>&1")
+    daemon_pid = node.run("cat /run/daemon.pid").strip()
+    until(lambda: node.run(f"ps -o comm= --ppid {daemon_pid} || true").strip() == "sleep")
+    assert node.run(f"ps -o ppid= --pid {daemon_pid}").strip() == "1"
+    assert node.call("await_cni_calls", timeout_s=0) == []
+
+
+def test_what_a_call_of_a_network_plugin_has_called_counts(node: AgentNode) -> None:
+    """The plugin that a runtime calls may call another one, and that is what takes its time."""
+    runtime = "CNI_COMMAND=DEL sh -c 'sleep 600; exit 1'; exit 1"
+    with subprocess.Popen([*node.entering, "sh", "-c", runtime], start_new_session=True) as call:
+        try:
+            until(lambda: "sleep" in str(node.answer("await_cni_calls", timeout_s=0)))
+            error = node.error("await_cni_calls", timeout_s=0)
+            assert error == "RefusedError: still called after 0 s: sh, sleep"
+        finally:
+            os.killpg(call.pid, signal.SIGKILL)

@@ -78,7 +78,7 @@ LEFT = {
     "rule": Left(
         "ip rule add from 10.244.0.0/24 lookup 77; ip -6 rule add fwmark 7 lookup 77",
         *("rules", "-4 32765: src 10.244.0.0 srclen 24 table 77"),
-        *({"rules": ["lookup 77"]}, "rule -6 lookup 77"),
+        *({"rules": ["lookup 77"]}, "rule -6 32765: from all fwmark 0x7 lookup 77"),
     ),
     "neighbour": Left(
         "ip neighbour add 192.0.2.50 lladdr 02:00:00:00:00:01 dev eth0 nud permanent",
@@ -187,14 +187,56 @@ def test_what_is_left_is_found_by_name_and_removed(node: AgentNode, name: str) -
     assert any(line.startswith(left.line) for line in new[left.kind]), new
     assert set(new) <= {left.kind, *left.also}, new
 
+    would_go = node.call("would_clean", actions=left.actions)
+    assert node.inventory() == after
     told = node.call("clean", actions=left.actions)
     assert told["problems"] == []
+    assert set(told["removed"]) <= set(would_go)
     if name in UNDONE_BY_HAND:
         node.run(UNDONE_BY_HAND[name])
     else:
         assert left.removed in told["removed"], told
     assert node.inventory() == before
+    assert node.call("would_clean", actions=left.actions) == []
     assert node.call("clean", actions=left.actions) == {"removed": [], "problems": []}
+
+
+def test_everything_that_would_be_taken_away_is_told_at_once(node: AgentNode) -> None:
+    taken = [left for name, left in LEFT.items() if name not in UNDONE_BY_HAND and left.removed]
+    actions: dict[str, list[str]] = {}
+    for left in taken:
+        node.run(left.script)
+        for kind, patterns in left.actions.items():
+            actions.setdefault(kind, []).extend(patterns)
+    before = node.inventory()
+    would_go = node.call("would_clean", actions=actions)
+    assert node.inventory() == before
+    assert {left.removed for left in taken} | {"link calix1"} <= set(would_go)
+    assert node.call("clean", actions=actions)["problems"] == []
+    assert node.call("would_clean", actions=actions) == []
+
+
+def test_default_routes_stay_unless_they_are_in_a_table_of_the_plugins(node: AgentNode) -> None:
+    default = "route default via 192.0.2.9 dev eth0 metric 50 proto 17"
+    blackhole = "route blackhole default table 77"
+    node.run("ip route add default via 192.0.2.9 metric 50 proto 17")
+    node.run("ip route add blackhole default table 77; ip -6 route add ::/0 dev eth0 table 77")
+    actions = {"routes": ["proto 17", "table 77"]}
+    assert {default, blackhole} <= set(node.call("would_clean", actions=actions))
+    told = node.call("clean", actions=actions)
+    assert told["problems"] == [f"{default}: is a default route and stays"]
+    assert blackhole in told["removed"] and len(told["removed"]) == 2
+    assert "proto 17" in node.run("ip route show default")
+    node.run("ip route delete default proto 17")
+
+
+def test_a_route_with_several_next_hops_is_one_thing(node: AgentNode) -> None:
+    hops = "nexthop via 192.0.2.8 dev eth0 weight 1 nexthop via 192.0.2.9 dev eth0 weight 1"
+    before = node.inventory()
+    node.run(f"ip route add 10.244.5.0/24 proto 17 {hops}")
+    told = node.call("clean", actions={"routes": ["proto 17"]})
+    assert told == {"removed": [f"route 10.244.5.0/24 proto 17 {hops}"], "problems": []}
+    assert node.inventory() == before
 
 
 def test_xdp_programs_are_told_and_taken_off(node: AgentNode) -> None:
@@ -204,6 +246,7 @@ def test_xdp_programs_are_told_and_taken_off(node: AgentNode) -> None:
     node.run("ip link set dev xdpx xdpgeneric pinned /sys/fs/bpf/x; rm /sys/fs/bpf/x")
     new = node.inventory()["links"] - before["links"]
     assert [line.split(" xdp ")[0] for line in new] == ["xdpx veth mtu 1500 master None"]
+    assert node.call("would_clean", actions={"tc": ["xdp*"]}) == ["xdp xdpx"]
     assert node.call("clean", actions={"tc": ["xdp*"]})["removed"] == ["xdp xdpx"]
     assert node.inventory() == before
     node.call("clean", actions={"links": ["xdp?"]})
@@ -252,13 +295,16 @@ def test_traffic_is_no_residue(node: AgentNode) -> None:
         {"paths": ["/var/lib/plugin/../x"]},
         {"paths": ["run/plugin"]},
         {"bpf_pins": ["*"]},
+        {"bpf_pins": ["./*"]},
         {"bpf_pins": ["/sys/fs/bpf/x"]},
         {"bpf_pins": ["../x"]},
         {"links": ["*"]},
+        {"links": ["[a-z]*"]},
         {"links": ["lo"]},
         {"links": ["eth0"]},
         {"links": ["eth*"]},
         {"tc": ["*"]},
+        {"tc": ["?*-*"]},
         {"routes": ["table main"]},
         {"routes": ["proto kernel"]},
         {"routes": ["default"]},
@@ -282,6 +328,7 @@ def test_what_would_take_away_the_system_is_refused(
     told = node.call("clean", actions=actions)
     assert told["removed"] == []
     assert len(told["problems"]) == 1
+    assert node.error("would_clean", actions=actions).startswith("RefusedError: ")
     assert node.inventory() == before
     node.run("ip route delete 192.0.3.0/24; rm -r /etc/cni/net.d/x /var/lib/plugin /run/plugin")
 
@@ -291,6 +338,7 @@ def test_an_action_that_does_not_exist_is_refused_before_anything_is_done(node: 
     assert "no such action: bridges" in node.error(
         "clean", actions={"bridges": [], "links": ["brx"]}
     )
+    assert "no such action: bridges" in node.error("would_clean", actions={"bridges": []})
     assert node.call("clean", actions={"links": ["brx"]})["removed"] == ["link brx"]
 
 

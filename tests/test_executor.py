@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from steps.lib.database import open_database
 from steps.lib.errors import InputError
 from steps.lib.executor import Event, Start, run_campaign
 from steps.lib.models import Limits
-from steps.lib.settle import release
+from steps.lib.settle import release, settle
+from steps.lib.state import BlockState, Failure
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
 from tests.jobs import LENIENT, RR, TCP, UDP, job, matrix
@@ -206,6 +208,53 @@ def test_a_changed_campaign_under_an_old_name_is_refused(name: str, tmp_path: Pa
     events(job(("host-network",), target=name), tmp_path)
     with pytest.raises(InputError, match="Give the campaign a new `name`"):
         events(job(("host-network",), target=name, seed=2), tmp_path)
+
+
+def test_a_campaign_that_is_refused_leaves_neither_its_own_nor_touches_anothers(
+    name: str, tmp_path: Path
+) -> None:
+    small = job(("host-network",), target=name)
+    events(small, tmp_path)
+    refused = job(("host-network",), target=name, seed=2)
+    target = open_target(small.campaign.target)
+    target.prepare()
+    with pytest.raises(InputError):
+        events(refused, tmp_path)
+    assert leftovers(name) == []
+    target.prepare()
+    theirs = block_state("other", tmp_path)
+    target.save_state(theirs)
+    with pytest.raises(InputError):
+        events(refused, tmp_path)
+    assert target.load_state() == theirs
+    assert select(tmp_path, "select campaign from blocks") == [("test",)]
+
+
+def block_state(campaign: str, store: Path) -> BlockState:
+    """Of a block that is under way."""
+    return BlockState(
+        campaign=campaign,
+        block="host-network.base.r1",
+        plugin="host-network",
+        profile="base",
+        repeat=1,
+        store=str(store),
+        install_id="one",
+        boot_id="one",
+        started_at=datetime.now(UTC),
+        environment_fingerprint="one",
+        inventory_before={},
+    )
+
+
+def test_an_interrupted_block_tells_what_had_failed_before(name: str, tmp_path: Path) -> None:
+    target = open_target(job(("host-network",), target=name).campaign.target)
+    target.prepare()
+    failure = Failure(stage="remove_plugin", message="node n2 does not report")
+    target.save_state(block_state("test", tmp_path).model_copy(update={"failures": (failure,) * 3}))
+    settle(target)
+    said = "interrupted before its end; remove_plugin: node n2 does not report"
+    assert select(tmp_path, "select reason from blocks") == [(said,)]
 
 
 def test_a_failing_stage_fails_its_block_with_the_reason_and_the_next_block_runs(

@@ -8,8 +8,15 @@ import pytest
 
 from steps.lib.gates import GATES, NOISE, Evidence, check_all, first_failure
 from steps.lib.models import Cell, Limits
-from steps.lib.reading import Ends, Reading, Window
-from steps.lib.targets.protocol import Counters, CpuTimes, DeviceCounters, Endpoint, Node
+from steps.lib.reading import CpuUse, Ends, Reading, Window
+from steps.lib.targets.protocol import (
+    Counters,
+    CpuTimes,
+    DeviceCounters,
+    Endpoint,
+    Instant,
+    Node,
+)
 from steps.lib.traffic import asked, tool_for
 from steps.lib.traffic.protocol import Interval, ToolRecord
 from tests.jobs import RR, TCP, UDP
@@ -31,10 +38,16 @@ def counters(moved: dict[str, int]) -> Counters:
     return Counters(devices, {"Tcp.OutSegs": sum(moved.values()) // 1448})
 
 
-def cpu(at_s: float, idle_s: float = 0.0, steal_s: float = 0.0, foreign_s: float = 0.0) -> CpuTimes:
+def cpu(
+    at_s: float,
+    idle_s: float = 0.0,
+    steal_s: float = 0.0,
+    foreign: dict[str, float] | None = None,
+    instants: dict[str, Instant] | None = None,
+) -> CpuTimes:
+    """Of one kernel with two CPUs, unless instants of nodes are given."""
     return CpuTimes(
-        at_s=at_s,
-        cpus=2,
+        instants=instants or {"n1": Instant(at_s, "kernel", 2)},
         user_s=0.0,
         system_s=0.0,
         idle_s=idle_s,
@@ -42,16 +55,16 @@ def cpu(at_s: float, idle_s: float = 0.0, steal_s: float = 0.0, foreign_s: float
         irq_s=0.0,
         softirq_s=0.0,
         steal_s=steal_s,
-        foreign_s=foreign_s,
+        foreign=foreign or {},
     )
 
 
-def window(ends: Ends, moved: dict[str, dict[str, int]], **seconds: float) -> Window:
+def window(ends: Ends, moved: dict[str, dict[str, int]]) -> Window:
     at = datetime.now(UTC)
     still = {place: counters(dict.fromkeys(devices, 0)) for place, devices in moved.items()}
     after = {place: counters(devices) for place, devices in moved.items()}
     first = Reading(at, cpu(0.0), still)
-    return Window(first, Reading(at, cpu(float(SECONDS), **seconds), after), ends)
+    return Window(first, Reading(at, cpu(float(SECONDS), idle_s=10.0), after), ends)
 
 
 MOVED = {
@@ -104,7 +117,7 @@ def sound(traffic: dict[str, Any] | None = None) -> Evidence:
         fingerprints=("same", "same", "same"),
         record=record,
         document_error=None,
-        window=window(ends, moved, idle_s=10.0),
+        window=window(ends, moved),
     )
 
 
@@ -128,11 +141,20 @@ def with_moved(place: str, device: str, moved: int | None) -> Evidence:
     return replace(evidence, window=replace(evidence.window, last=last))
 
 
-def with_cpu(**seconds: float) -> Evidence:
+def with_cpu(last: CpuTimes, first: CpuTimes | None = None) -> Evidence:
     evidence = sound()
-    assert evidence.window
-    last = replace(evidence.window.last, cpu=cpu(float(SECONDS), **seconds))
-    return replace(evidence, window=replace(evidence.window, last=last))
+    window = evidence.window
+    assert window
+    began = replace(window.first, cpu=first or window.first.cpu)
+    ended = replace(window.last, cpu=last)
+    return replace(evidence, window=replace(window, first=began, last=ended))
+
+
+def two_nodes(**later: Instant) -> Evidence:
+    """Two kernels with clocks of their own; the second node's last instant may be another."""
+    first = {"n1": Instant(100.0, "one", 2), "n2": Instant(7000.0, "two", 64, generation=3)}
+    last = {"n1": Instant(110.0, "one", 2), "n2": Instant(7010.01, "two", 64, generation=3)}
+    return with_cpu(cpu(0, idle_s=600.0, instants=last | later), cpu(0, instants=first))
 
 
 @pytest.mark.parametrize("traffic", [TCP, UDP, RR])
@@ -157,8 +179,8 @@ WRONG = {
     "congestion-control": with_record(congestion_control="bbr"),
     "tuning-in-force": replace(sound(), untuned=("net.core.rmem_max on n1 is '1'",)),
     "plugin-unchanged": replace(sound(), fingerprints=("same", "same", "other")),
-    "steal": with_cpu(idle_s=10.0, steal_s=1.0),
-    "foreign-cpu": with_cpu(idle_s=10.0, foreign_s=3.0),
+    "steal": with_cpu(cpu(10.0, idle_s=10.0, steal_s=1.0)),
+    "foreign-cpu": with_cpu(cpu(10.0, idle_s=10.0, foreign={"a": 3.0})),
 }
 
 
@@ -168,6 +190,64 @@ def test_a_gate_finds_the_wrong_thing_and_is_the_first_to_fail(name: str) -> Non
     assert failure is not None
     assert failure.gate == name
     assert failure.evidence
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (Instant(7013.0, "two", 64, generation=3), "13.000 s on n2; the tool's intervals 10.000 s"),
+        (Instant(7013.0, "two", 64, generation=3), "wrong: n2"),
+        (Instant(7010.0, "two", 64, generation=4), "started anew: n2"),
+        (Instant(20.0, "two, booted again", 64), "wrong: n2; whoever reads was started anew: n2"),
+    ],
+)
+def test_each_node_must_have_been_read_at_both_ends_of_the_window(last: Instant, said: str) -> None:
+    failure = first_failure(check_all(two_nodes(n2=last)))
+    assert failure and failure.gate == "cpu-window"
+    assert said in failure.evidence
+
+
+def test_each_kernel_has_the_capacity_of_its_own_time() -> None:
+    evidence = two_nodes()
+    assert first_failure(check_all(evidence)) is None
+    assert evidence.window
+    use = evidence.window.cpu
+    assert use.capacity_s == pytest.approx(2 * 10.0 + 64 * 10.01)
+    assert use.busy_s == pytest.approx(660.64 - 600.0)
+    assert use.wall_s == pytest.approx(660.64 / 66), "so that cpus x window is the capacity"
+
+
+def test_nodes_of_one_kernel_have_its_cpus_once() -> None:
+    first = dict.fromkeys(("n1", "n2"), Instant(0.0, "one", 2))
+    last = {"n1": Instant(10.0, "one", 2), "n2": Instant(10.003, "one", 2)}
+    use = CpuUse(cpu(0, instants=first), cpu(0, instants=last))
+    assert (use.last.cpus, use.capacity_s, use.wall_s) == (2, 20.0, 10.0)
+
+
+def test_cycles_are_those_of_one_life_of_who_counts_them() -> None:
+    def counted(generation: int, cycles: int) -> CpuTimes:
+        instants = {"n1": Instant(float(cycles), "one", 2, generation)}
+        return replace(cpu(0, instants=instants), cycles=cycles)
+
+    assert CpuUse(counted(1, 10), counted(1, 25)).cycles == 15
+    assert CpuUse(counted(1, 10), counted(2, 25)).cycles is None
+
+
+def test_strangers_are_counted_one_by_one() -> None:
+    first = cpu(0.0, foreign={"stays": 5.0, "ends": 100.0})
+    use = CpuUse(first, cpu(10.0, foreign={"stays": 6.0, "comes": 0.5}))
+    assert (use.foreign_s, use.vanished) == (1.5, ["ends"])
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(10.0, "fail"), (100.0, "pass")])
+def test_a_stranger_that_ends_in_the_window_may_have_used_all_of_it(
+    limit: float, verdict: str
+) -> None:
+    evidence = with_cpu(cpu(10.0, idle_s=10.0), cpu(0.0, foreign={"somebody/job": 0.1}))
+    limits = evidence.limits.model_copy(update={"foreign_cpu_percent_max": limit})
+    gates = {g.gate: g for g in check_all(replace(evidence, limits=limits))}
+    assert gates["foreign-cpu"].verdict == verdict
+    assert gates["foreign-cpu"].evidence.endswith("ended meanwhile: somebody/job")
 
 
 def test_udp_at_a_rate_nobody_asked_for_fails() -> None:

@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from steps.lib.errors import CnibenchError
-
 LOG = logging.getLogger("cnibench")
 
 
@@ -25,7 +23,7 @@ def afterwards(clean_up: Callable[[], object], otherwise: str) -> Iterator[None]
     except BaseException:
         try:
             clean_up()
-        except CnibenchError as error:
+        except Exception as error:  # Whatever it is, it came second.
             LOG.warning("%s: %s", otherwise, error)
         raise
     clean_up()

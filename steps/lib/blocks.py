@@ -1,14 +1,19 @@
 """Rows about a block as a whole, made from its state on the target."""
 
+import logging
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from steps.lib.errors import CnibenchError
 from steps.lib.plan import Block
 from steps.lib.state import BlockState
 from steps.lib.store import Store, write_rows
 from steps.lib.tables import BLOCKS
-from steps.lib.targets.protocol import Target
+from steps.lib.targets.protocol import Node, Target
+
+LOG = logging.getLogger("cnibench")
 
 _IDENTITY = ("campaign", "block", "plugin", "profile", "repeat", "install_id", "boot_id")
 _READ = ("plugin_version", "plugin_fingerprint", "environment_fingerprint", "idle_busy_cpus")
@@ -48,22 +53,39 @@ def write_refused(store: Store, block: Block, started_at: datetime, reason: str)
 
 
 def write_nodes(store: Store, state: BlockState, target: Target) -> None:
-    """Write one row per node: what it is, and what the profile set on it."""
+    """Write one row per node that answers: what it is, and what the profile set on it."""
     rows: list[dict[str, Any]] = []
-    for node in target.nodes():
-        tuned = [e.model_dump(exclude={"node"}) for e in state.tuned if e.node == node.name]
-        rows.append(
-            vars(target.facts(node))
-            | keys_of(state)
-            | {
-                "node": node.name,
-                "environment_class": target.environment_class,
-                "environment_fingerprint": state.environment_fingerprint,
-                "settings": dict(state.settings.get(node.name, {})),
-                "tuned": tuned,
-            }
-        )
-    write_rows(store, "nodes", rows, **keys_of(state))
+    for node in _nodes_of(target):
+        try:
+            rows.append(_node_row(state, target, node))
+        except CnibenchError as error:
+            LOG.warning("block=%s node=%s has no row: %s", state.block, node.name, error)
+    if rows:
+        write_rows(store, "nodes", rows, **keys_of(state))
+
+
+def _nodes_of(target: Target) -> Sequence[Node]:
+    """The nodes; none if one does not even say what its devices are."""
+    try:
+        return target.nodes()
+    except CnibenchError as error:
+        LOG.warning("no node has a row: %s", error)
+        return ()
+
+
+def _node_row(state: BlockState, target: Target, node: Node) -> dict[str, Any]:
+    tuned = [e.model_dump(exclude={"node"}) for e in state.tuned if e.node == node.name]
+    return (
+        vars(target.facts(node))
+        | keys_of(state)
+        | {
+            "node": node.name,
+            "environment_class": target.environment_class,
+            "environment_fingerprint": state.environment_fingerprint,
+            "settings": dict(state.settings.get(node.name, {})),
+            "tuned": tuned,
+        }
+    )
 
 
 def keys_of(state: BlockState) -> dict[str, str]:

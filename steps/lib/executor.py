@@ -1,22 +1,25 @@
 """The local executor: the same stages as on Argo, one after the other, in this process."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from steps.lib.afterwards import afterwards
 from steps.lib.catalog import Job
 from steps.lib.errors import CnibenchError, InputError, OwnershipError, TransientError
 from steps.lib.estimate import BLOCK_OVERHEAD_S, cell_time_s
 from steps.lib.manifest import plan_on, register, require
-from steps.lib.missing import missing_cells
+from steps.lib.missing import unmeasured_cells
 from steps.lib.plan import Block
 from steps.lib.settle import release, settle_others
+from steps.lib.stage import retries_of
 from steps.lib.store import Store, open_store
 from steps.lib.targets import open_target
 from steps.lib.targets.protocol import Target
 from steps.pipeline import BLOCK, Stage, stage_input
 
-TRANSIENT_TRIES = 3
+LOG = logging.getLogger("cnibench")
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,26 @@ def run_campaign(job: Job, store_address: str, report: Report) -> list[str]:
     require(target)
     with target.lock():
         settle_others(target)
-        register(job, target, store)
-        try:
+        with afterwards(lambda: _leave(target, job.campaign.name), "the target is not taken down"):
+            register(job, target, store)
             to_do = _to_do(job, target, store)
             report(_start(to_do))
             return [block.id for block, _ in to_do if not run_block(block, store_address, report)]
-        finally:
-            release(target)
+
+
+def _leave(target: Target, campaign: str) -> None:
+    """Take the target down, unless a block of another campaign still holds it.
+
+    That one was killed; what it left is for the next block, its own or ours, that begins here.
+    """
+    state = target.load_state()
+    if state is None or state.campaign == campaign:
+        release(target)
 
 
 def _to_do(job: Job, target: Target, store: Store) -> list[tuple[Block, list[str]]]:
     blocks = plan_on(job, target).blocks
-    return [(b, cells) for b in blocks if (cells := missing_cells(b, target, store))]
+    return [(b, cells) for b in blocks if (cells := unmeasured_cells(b, store))]
 
 
 def _start(to_do: list[tuple[Block, list[str]]]) -> Start:
@@ -112,11 +123,11 @@ class _BlockRun:
 
     def put_back(self) -> None:
         """Try every stage that always runs; the first grave error is raised after the last."""
-        errors: list[CnibenchError] = []
+        errors: list[Exception] = []
         for stage in (s for s in BLOCK if s.always):
             try:
                 self.tried(stage)
-            except CnibenchError as error:
+            except Exception as error:  # Also one of ours: what follows still has to be put back.
                 errors.append(error)
         if errors:
             raise errors[0]
@@ -152,10 +163,9 @@ class _BlockRun:
 
 def _with_retries(stage: Stage, known: dict[str, Any]) -> Any:
     """Call a stage as Argo would: again on a transient error, and on no other."""
-    for attempt in range(1, TRANSIENT_TRIES + 1):
+    for _ in range(retries_of(stage.run)):
         try:
             return stage.run(stage_input(stage, known))
-        except TransientError:
-            if attempt == TRANSIENT_TRIES:
-                raise
-    raise AssertionError("the loop returns or raises")
+        except TransientError as error:
+            LOG.warning("stage=%s is tried again: %s", stage.name, error)
+    return stage.run(stage_input(stage, known))

@@ -11,6 +11,8 @@ from steps.lib.tuning import restore
 
 LOG = logging.getLogger("cnibench")
 
+INTERRUPTED = "interrupted before its end"
+
 
 def settle(target: Target) -> None:
     """Undo and record the block that still holds the target, if there is one. Idempotent.
@@ -49,11 +51,17 @@ def release(target: Target) -> None:
     target.discard()
 
 
+def failures_of(state: BlockState) -> str:
+    """What failed in a block, by stage; once what failed in the same way at each try."""
+    return "; ".join(dict.fromkeys(f"{f.stage}: {f.message}" for f in state.failures))
+
+
 def _record(target: Target, stale: BlockState) -> None:
     """Write the rows of an interrupted block; a target that is usable is worth more than those."""
+    reason = "; ".join(filter(None, (INTERRUPTED, failures_of(stale))))
     try:
         store = open_store(stale.store)
+        write_block(store, stale, "failed", reason, None)
         write_nodes(store, stale, target)
-        write_block(store, stale, "failed", "interrupted before its end", None)
     except CnibenchError as error:
         LOG.warning("block=%s its interruption could not be recorded: %s", stale.block, error)

@@ -83,6 +83,7 @@ def stage(
                 LOG.error("stage=%s status=%s %s", function.__name__, error.exit_code, error)
                 raise SystemExit(error.exit_code) from error
 
+        run.retries = retries  # type: ignore[attr-defined]
         decorator: Any = script(
             constructor="runner",
             image=STEP_IMAGE,
@@ -93,6 +94,12 @@ def stage(
         return decorated
 
     return decorate
+
+
+def retries_of(stage: Callable[..., Any]) -> int:
+    """How often a stage is tried again after a transient error."""
+    # Hera's decorator, like any good one, keeps a function's own attributes.
+    return int(stage.retries)  # type: ignore[attr-defined]
 
 
 def _note(name: str, stage_input: Input, error: BaseException | None) -> None:

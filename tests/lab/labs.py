@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab import node, status
@@ -10,6 +12,7 @@ from lab.layout import Cluster, Host, Lab, select
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240.0
+WAIT_TIMEOUT_S = 40.0
 
 LIFE = Lab(name="life", port=17443)
 """A lab for tests that kill it; others may be up beside it."""
@@ -57,3 +60,10 @@ def inside(lab: Lab, host: Host) -> Path:
     pid = node.init_pid(lab, host)
     assert pid is not None, f"{host.name} does not run"
     return Path(f"/proc/{pid}/root")
+
+
+def wait_until(answer: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_TIMEOUT_S
+    while not answer():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.layout import Lab
-from steps.lib.errors import RefusedError
+from steps.lib.errors import CnibenchError, RefusedError, TransientError
 from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.agents import DIGEST_ANNOTATION, SELECTOR, Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE
@@ -70,6 +70,11 @@ def uids(cluster: Attached) -> list[str]:
         cluster.api.core.list_namespaced_pod, NAMESPACE, label_selector=SELECTOR
     )
     return sorted(pod.metadata.uid for pod in listed.items)
+
+
+def generations(cluster: Attached) -> dict[str, int]:
+    answers = cluster.agents.answers("ping", {node: {} for node in cluster.names})
+    return {node: answer.generation for node, answer in answers.items()}
 
 
 def test_an_agent_that_is_there_is_used_again(cluster: Attached) -> None:
@@ -138,12 +143,37 @@ def test_an_error_on_a_node_keeps_its_class_and_names_the_node(cluster: Attached
 
 def test_an_agent_whose_process_died_is_started_anew(cluster: Attached) -> None:
     agents = cluster.agents
+    before = generations(cluster)
     first = agents.call("n1", "ping")["pid"]
     kill = ["sh", "-c", f"sleep 0.3; kill -9 {first}"]
     agents.call("n1", "run", command=["setsid", "--fork", *kill])
     time.sleep(1)
     assert agents.call("n1", "ping")["pid"] != first
-    assert agents.was_interrupted("n1") and not agents.was_interrupted("n2")
+    assert generations(cluster) == {"n1": before["n1"] + 1, "n2": before["n2"]}
+    assert generations(cluster) == {"n1": before["n1"] + 1, "n2": before["n2"]}
+
+
+def test_an_agent_whose_pod_was_deleted_comes_back(cluster: Attached) -> None:
+    before, were = generations(cluster), uids(cluster)
+    pods.delete(cluster.api, "cnibench-agent-n2")
+    assert cluster.agents.call("n2", "ping")["pid"] > 1
+    assert len(uids(cluster)) == 2 and len(set(uids(cluster)) & set(were)) == 1
+    assert generations(cluster) == {"n1": before["n1"], "n2": before["n2"] + 1}
+
+
+def test_an_agent_whose_pod_has_failed_comes_back(cluster: Attached) -> None:
+    api, were = cluster.api, uids(cluster)
+    cluster.agents.close()
+    # As after an eviction for want of memory or disk: the API server keeps the pod.
+    failed = {"status": {"phase": "Failed", "reason": "Evicted"}}
+    api.call(api.core.patch_namespaced_pod_status, "cnibench-agent-n2", NAMESPACE, failed)
+    assert cluster.agents.call("n2", "ping")["pid"] > 1
+    assert len(uids(cluster)) == 2 and len(set(uids(cluster)) & set(were)) == 1
+
+
+def test_a_node_without_an_agent_is_said(cluster: Attached) -> None:
+    with pytest.raises(CnibenchError, match="no agent is on node n3, only on n1, n2"):
+        cluster.agents.call("n3", "ping")
 
 
 def test_calls_survive_a_restart_of_the_api_server(cluster: Attached, lab: Lab) -> None:
@@ -181,4 +211,7 @@ def test_agents_leave_nothing_behind(cluster: Attached) -> None:
     maps = api.call(api.core.list_namespaced_config_map, NAMESPACE, label_selector=SELECTOR)
     assert maps.items == []
     cluster.agents.remove()
+    with pytest.raises(TransientError, match="the agent on node n1 does not answer"):
+        cluster.agents.call("n1", "ping")
+    assert uids(cluster) == [], "what was taken away does not come back by itself"
     cluster.agents.ensure()

@@ -14,7 +14,7 @@ from steps.lib.errors import CnibenchError, RefusedError, TransientError
 from steps.lib.models import PATHS, PathName
 from steps.lib.reading import Ends
 from steps.lib.targets.kubernetes import pods, probe
-from steps.lib.targets.kubernetes.api import NAMESPACE
+from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError
 from steps.lib.targets.kubernetes.endpoint_pods import SELECTOR, PodEndpoint
 from steps.lib.targets.kubernetes.endpoints import Endpoints
 from steps.lib.targets.protocol import Endpoint, EndpointRequest
@@ -180,6 +180,27 @@ def test_cpu_of_strangers_is_told_from_that_of_the_plugin(cluster: Attached) -> 
             cluster.api.call(core.delete_namespaced_pod, made.metadata.name, "default")
     assert alone.foreign_s > 0.5
     assert as_plugin.foreign_s == 0
+
+
+def test_what_was_made_is_known_again_when_the_answer_was_lost(cluster: Attached) -> None:
+    api, core = cluster.api, cluster.api.core
+    body = {"metadata": {"name": "lost"}, "spec": {"ports": [{"port": PORT}]}}
+    sent = []
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        sent.append(arguments)
+        made = core.create_namespaced_service(*arguments, **options)
+        if len(sent) == 1:
+            raise ConnectionResetError
+        return made
+
+    try:
+        found = pods.create_once(api, make, core.read_namespaced_service, body)
+        assert (found.metadata.name, len(sent)) == ("lost", 2)
+        with pytest.raises(AnswerError, match="already exists"):
+            pods.create_once(api, make, core.read_namespaced_service, body)
+    finally:
+        api.call(core.delete_namespaced_service, "lost", NAMESPACE)
 
 
 # ---------- output and its end

@@ -10,9 +10,12 @@ from contextlib import suppress
 
 import pytest
 
-from lab import status
+from lab import node, status
+from lab.groups import COMMAND, Groups
+from lab.processes import launch
+from steps.lib.errors import CnibenchError
 from steps.lib.targets.namespaces import netns
-from tests.lab.labs import LIFE, ROOT, call, command, pids, processes, run
+from tests.lab.labs import LIFE, ROOT, TARGET, call, command, pids, processes, run, wait_until
 from tests.lab.machine import changes, inventory, network
 
 pytestmark = pytest.mark.lab
@@ -84,9 +87,36 @@ def test_nothing_stays_of_a_lab_that_was_coming_up(seconds: float) -> None:
 def test_down_ends_a_lab_that_is_coming_up() -> None:
     with subprocess.Popen(command(LIFE, "up"), cwd=ROOT, stderr=subprocess.PIPE) as coming:
         assert coming.stderr is not None
-        assert b"started" in coming.stderr.readline()
+        assert any(b"started" in line for line in coming.stderr)
         run(LIFE, "down")
         assert coming.wait(10) == -signal.SIGKILL
+
+
+def test_down_ends_those_too_who_wait_to_bring_the_lab_up() -> None:
+    ups = [
+        subprocess.Popen(command(LIFE, "up"), cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(2)
+    ]
+    wait_until(lambda: {up.pid for up in ups} <= Groups(LIFE.group).processes(COMMAND))
+    run(LIFE, "down")
+    assert [up.wait(10) for up in ups] == [-signal.SIGKILL, -signal.SIGKILL]
+    assert call(LIFE, "status").returncode == status.NOTHING_HERE
+
+
+def test_an_etcd_that_does_not_start_is_named() -> None:
+    run(LIFE, "up", "--only", "target")
+    kill_all()
+    data = LIFE.disk / "target-etcd" / "member"
+    shutil.rmtree(data)
+    data.touch()
+    done = call(LIFE, "up", "--only", "target")
+    assert done.returncode == CnibenchError.exit_code
+    assert "target-etcd has ended: " in done.stderr
+
+
+def test_a_node_that_still_has_the_machines_root_does_not_run_yet() -> None:
+    launch(LIFE, "n1", ["unshare", "--pid", "--fork", "--kill-child", "sleep", "60"], None)
+    wait_until(lambda: len(processes(LIFE)) == 2)
+    assert node.init_pid(LIFE, TARGET.nodes[0]) is None
 
 
 def test_down_without_a_lab_is_fine() -> None:

@@ -1,12 +1,14 @@
 """The node agents: one privileged pod on each node, asked by JSON lines over an ``exec`` stream."""
 
+import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from steps.lib import errors
-from steps.lib.errors import CnibenchError, TransientError
+from steps.lib.errors import CnibenchError, RefusedError, TransientError
 from steps.lib.targets.kubernetes import objects, pods, program
 from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, Api
 from steps.lib.targets.kubernetes.streams import BrokenStreamError, Stream, open_stream
@@ -23,9 +25,23 @@ COMMAND = ("env", f"PYTHONPATH={FOLDER}", "python3", "-B", "-m", program.MODULE)
 ANSWER_TIMEOUT_S = 60.0
 """For any call; what takes longer by itself has a ``timeout_s`` of its own, which is added."""
 
+ENDED = ("Failed", "Succeeded")
+"""Phases of a pod that never runs again: an evicted one stays, in the first of them."""
+
+logger = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """What an agent answered, and its generation: another one counts its own from zero again."""
+
+    result: Any
+    generation: int
+
 
 class Agents:
     """Agents on some nodes, by the nodes' names. May be used by several threads.
+
+    Making one asks nothing, and needs no agent to be there; ``remove`` neither.
 
     Args:
         api: The cluster.
@@ -37,7 +53,9 @@ class Agents:
         self._api, self._image, self._nodes = api, image, tuple(nodes)
         self._streams: dict[str, Stream] = {}
         self._locks = {node: threading.Lock() for node in self._nodes}
-        self._interrupted: set[str] = set()
+        self._generations: Counter[str] = Counter()
+        self._wanted = False
+        """Whether they were brought by us, and not taken away since."""
 
     # ---------- life
     def ensure(self) -> None:
@@ -47,15 +65,10 @@ class Agents:
             RefusedError: one does not start.
         """
         missing = [node for node in self._nodes if not self._is_there(node)]
-        if not missing:
-            return
-        pods.delete(self._api, *(_name(node) for node in missing))
-        self._write_program()
-        for node in missing:
-            pods.create(self._api, self._body(node))
-        for node in missing:
-            pods.wait_started(self._api, _name(node))
-        self._forget_programs(all_but=_program_name())
+        if missing:
+            self._bring(missing)
+            self._forget_programs(all_but=_program_name())
+        self._wanted = True
 
     def close(self) -> None:
         """Hang up; the pods stay."""
@@ -65,6 +78,7 @@ class Agents:
 
     def remove(self) -> None:
         """Take all agents away, also those of earlier versions. Idempotent."""
+        self._wanted = False
         self.close()
         api = self._api
         listed = api.get(api.core.list_namespaced_pod, NAMESPACE, label_selector=SELECTOR)
@@ -76,28 +90,24 @@ class Agents:
         """Have an agent do something and return what came of it.
 
         All calls may be repeated: when the stream breaks (the API server was restarted) it is
-        opened anew, once, and the request is sent again.
+        opened anew, once, and the request is sent again. So is an agent whose pod was lost.
 
         Raises:
-            CnibenchError: of the class that the agent named, with its message.
+            CnibenchError: of the class that the agent named, with its message; or there is no agent
+                on this node.
             TransientError: the agent does not answer.
         """
-        timeout_s = ANSWER_TIMEOUT_S + float(arguments.get("timeout_s", 0.0))
-        with self._locks[node]:
-            answer = self._ask_twice(node, call, arguments, timeout_s)
-        if "error" in answer:
-            raise _error(node, answer["error"])
-        return answer["result"]
+        return self._ask(node, call, arguments).result
 
     def call_each(self, call: str, arguments: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """Have several agents do something at the same time, each with arguments of its own."""
-        with ThreadPoolExecutor(max(1, len(arguments))) as threads:
-            tasks = {n: threads.submit(self.call, n, call, **a) for n, a in arguments.items()}
-            return {node: task.result() for node, task in tasks.items()}
+        return {node: each.result for node, each in self.answers(call, arguments).items()}
 
-    def was_interrupted(self, node: str) -> bool:
-        """Whether an agent was started anew, so that what it counted itself began again."""
-        return node in self._interrupted
+    def answers(self, call: str, arguments: Mapping[str, dict[str, Any]]) -> dict[str, Answer]:
+        """As ``call_each``, with the generations of those that answered."""
+        with ThreadPoolExecutor(max(1, len(arguments))) as threads:
+            tasks = {n: threads.submit(self._ask, n, call, a) for n, a in arguments.items()}
+            return {node: task.result() for node, task in tasks.items()}
 
     # ---------- what is asked often
     def facts(self, node: Node) -> NodeFacts:
@@ -111,6 +121,18 @@ class Agents:
         return {kind: frozenset(lines) for kind, lines in found.items()}
 
     # ---------- streams
+    def _ask(self, node: str, call: str, arguments: dict[str, Any]) -> Answer:
+        if node not in self._locks:
+            raise CnibenchError(f"no agent is on node {node}, only on {', '.join(self._nodes)}")
+        timeout_s = ANSWER_TIMEOUT_S + float(arguments.get("timeout_s", 0.0))
+        self._api.require_ownership()
+        with self._locks[node]:
+            told = self._ask_twice(node, call, arguments, timeout_s)
+            generation = self._generations[node]
+        if "error" in told:
+            raise _error(node, told["error"])
+        return Answer(told["result"], generation)
+
     def _ask_twice(
         self, node: str, call: str, arguments: dict[str, Any], timeout_s: float
     ) -> dict[str, Any]:
@@ -119,16 +141,27 @@ class Agents:
                 return self._stream(node).ask(call, arguments, timeout_s)
             except BrokenStreamError:
                 self._hang_up(node)
-                self._interrupted.add(node)
                 return self._stream(node).ask(call, arguments, timeout_s)
-        except (BrokenStreamError, TransientError) as error:
+        except (BrokenStreamError, RefusedError, TransientError) as error:
             self._hang_up(node)
             raise TransientError(f"the agent on node {node} does not answer: {error}") from error
 
     def _stream(self, node: str) -> Stream:
         if node not in self._streams:
-            self._streams[node] = open_stream(self._api, _name(node), CONTAINER, COMMAND)
+            self._streams[node] = self._opened(node)
+            self._generations[node] += 1
         return self._streams[node]
+
+    def _opened(self, node: str) -> Stream:
+        """Start the agent's process, if need be in a new pod, made once."""
+        was_lost = self._bring_again(node)
+        try:
+            return open_stream(self._api, _name(node), CONTAINER, COMMAND)
+        except TransientError:
+            # Of an eviction the API server may be told after the pod's processes were ended.
+            if was_lost or not self._bring_again(node):
+                raise
+        return open_stream(self._api, _name(node), CONTAINER, COMMAND)
 
     def _hang_up(self, node: str) -> None:
         stream = self._streams.pop(node, None)
@@ -136,6 +169,28 @@ class Agents:
             stream.close()
 
     # ---------- pods
+    def _bring(self, nodes: Sequence[str]) -> None:
+        pods.delete(self._api, *map(_name, nodes))
+        self._write_program()
+        for node in nodes:
+            pods.create(self._api, self._body(node))
+        for node in nodes:
+            pods.wait_started(self._api, _name(node))
+
+    def _bring_again(self, node: str) -> bool:
+        """Make an agent's pod anew if it was evicted or deleted, on a node that works."""
+        if not self._wanted or not self._is_lost(node) or pods.node_problem(self._api, node):
+            return False
+        logger.warning("node=%s its agent was lost and is brought again", node)
+        self._bring([node])
+        return True
+
+    def _is_lost(self, node: str) -> bool:
+        pod = pods.read(self._api, _name(node))
+        if pod is None or pod.metadata.deletion_timestamp is not None:
+            return True
+        return pod.status.phase in ENDED
+
     def _is_there(self, node: str) -> bool:
         pod = pods.read(self._api, _name(node))
         if pod is None or not pods.is_started(pod):

@@ -1,6 +1,5 @@
 """Endpoints: pods on given nodes, the nodes themselves, the client outside of the cluster."""
 
-import logging
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,10 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from steps.lib.afterwards import afterwards
 from steps.lib.errors import CnibenchError, RefusedError, TransientError
 from steps.lib.models import TargetSpec
 from steps.lib.targets.kubernetes import pods, readings
-from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.agents import Agents, Answer
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.endpoint_pods import (
     GROUPS,
@@ -41,8 +41,6 @@ from steps.lib.targets.protocol import (
 PROBE = "probe"
 PROBE_TIMEOUT_S = 20.0
 LISTEN_POLL_S = 0.01
-
-logger = logging.getLogger(__name__)
 
 
 class Endpoints:
@@ -92,15 +90,8 @@ class Endpoints:
                 yield endpoint
             return
         name = f"cnibench-{request.name}"
-        try:
+        with afterwards(lambda: self._take_away(name), f"pod={name} could not be taken away"):
             yield self._made(name, request)
-        except BaseException:
-            try:
-                self._take_away(name)
-            except CnibenchError as error:  # The first error is the one that matters.
-                logger.warning("pod=%s could not be taken away: %s", name, error)
-            raise
-        self._take_away(name)
 
     def take_away_all(self) -> None:
         """Delete every pod and Service that a killed process may have left. Idempotent."""
@@ -194,24 +185,23 @@ class Endpoints:
                 asked[node.name]["places"][name] = container
             else:
                 outside.append(name)
-        told = self._agents.call_each("reading", asked)
+        answers = self._agents.answers("reading", asked)
         found = {name: self._external.counters() for name in outside}
-        for answer in told.values():
-            found |= {n: readings.counters(text) for n, text in answer["counters"].items()}
-        cpu = {node: answer["cpu"] for node, answer in told.items()}
-        return self._with_external(cpu), found
+        for answer in answers.values():
+            found |= {n: readings.counters(text) for n, text in answer.result["counters"].items()}
+        return self._with_external(answers), found
 
     def _containers(self, node: Node) -> dict[str, str]:
         """Containers of our endpoints on a node, with their pods."""
         places = [place for place in self._present.values() if place.node == node]
         return {each: place.uid for place in places for each in place.containers.values()}
 
-    def _with_external(self, told: Mapping[str, Mapping[str, Any]]) -> CpuTimes:
+    def _with_external(self, answers: Mapping[str, Answer]) -> CpuTimes:
         groups: dict[str, list[str]] = {group: [] for group in GROUPS}
         for place in self._present.values():
             for group, container in place.containers.items():
                 groups[group].append(container)
-        times = readings.cpu_times(self._agents, told, groups, self._strangers)
+        times = readings.cpu_times(answers, groups, self._strangers)
         outside = self._external.usage_s()
         together = {
             name: times.groups.get(name, 0.0) + outside.get(name, 0.0)

@@ -28,7 +28,7 @@ def _problems(agents: Agents, nodes: Sequence[Node], node: Node, needs: Needs) -
         if not agents.call(node.name, "exists", path=path):
             yield f"node {node.name} has no {path}"
     if needs.kube_proxy != "any":
-        present = _has_kube_proxy(agents, node)
+        present = bool(agents.call(node.name, "kube_proxy"))
         if present != (needs.kube_proxy == "present"):
             yield f"kube-proxy is {'present' if present else 'absent'} on node {node.name}"
     if needs.l2_adjacent:
@@ -40,17 +40,6 @@ def _problems(agents: Agents, nodes: Sequence[Node], node: Node, needs: Needs) -
 def _version(text: str) -> tuple[int, ...]:
     """Numbers of ``6.18.5-generic`` or ``>=5.6``; two are enough."""
     return tuple(int(digits) for digits in re.findall(r"\d+", text)[:2])
-
-
-def _has_kube_proxy(agents: Agents, node: Node) -> bool:
-    return any(
-        result["exit_code"] == 0 and marker in result["stdout"]
-        for command, marker in (
-            (["nft", "list", "tables"], "kube-proxy"),
-            (["iptables-save", "--table", "nat"], "KUBE-SERVICES"),
-        )
-        for result in [agents.call(node.name, "run", command=command)]
-    )
 
 
 def _is_adjacent(agents: Agents, node: Node, peer: Node) -> bool:

@@ -6,8 +6,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from steps.lib.afterwards import afterwards
 from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import Model, NodeCommand
+from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, Api
 from steps.lib.targets.kubernetes.readiness import pod_says
 
@@ -41,16 +43,18 @@ def run_on(api: Api, node: str, clean_up: CleanUp) -> None:
         RefusedError: it failed, or did not end in time; with its last words.
     """
     name = f"{NAME}-{node}"
-    api.get(api.core.delete_namespaced_pod, name, NAMESPACE, grace_period_seconds=0)
     body = {
         "metadata": {"name": name, "labels": PART_OF},
         "spec": clean_up.pod_spec | {"nodeName": node},
     }
-    api.call(api.core.create_namespaced_pod, NAMESPACE, body)
-    try:
-        _wait(api, name, node, clean_up)
-    finally:
+
+    def delete() -> None:
         api.get(api.core.delete_namespaced_pod, name, NAMESPACE, grace_period_seconds=0)
+
+    delete()
+    pods.create(api, body)
+    with afterwards(delete, f"pod={name} could not be deleted"):
+        _wait(api, name, node, clean_up)
 
 
 def _prepared(command: NodeCommand, objects: Sequence[dict[str, Any]]) -> CleanUp:

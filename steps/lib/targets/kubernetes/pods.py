@@ -3,7 +3,8 @@
 import http.client
 import logging
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from steps.lib.errors import RefusedError
@@ -28,6 +29,8 @@ HOPELESS = (
 )
 """States of a container that waiting does not change."""
 
+REQUEST_ANNOTATION = "cnibench.io/request"
+
 logger = logging.getLogger(__name__)
 
 Pod = Any
@@ -37,13 +40,46 @@ Pod = Any
 def create(api: Api, body: dict[str, Any]) -> None:
     """Make a pod in our namespace, in place of one of the same name that a killed run left."""
     name = body["metadata"]["name"]
+    make, look = api.core.create_namespaced_pod, api.core.read_namespaced_pod
     try:
-        api.call(api.core.create_namespaced_pod, NAMESPACE, body)
+        create_once(api, make, look, body)
     except AnswerError as error:
         if error.status != http.client.CONFLICT:
             raise RefusedError(f"pod {name} was refused: {error}") from error
         delete(api, name)
-        api.call(api.core.create_namespaced_pod, NAMESPACE, body)
+        create_once(api, make, look, body)
+
+
+def create_once(
+    api: Api, make: Callable[..., Any], look: Callable[..., Any], body: dict[str, Any]
+) -> Any:
+    """Create an object in our namespace; return it as the API server has it.
+
+    A request whose answer was lost is sent again, and what it has made then is in its own way. It
+    is known by a mark of this one creation.
+
+    Args:
+        api: The cluster.
+        make: The client's function that creates one of its kind.
+        look: The one that reads it.
+        body: The object.
+
+    Raises:
+        AnswerError: the API server refuses it, or has another one of this name.
+    """
+    metadata, mark = body["metadata"], uuid.uuid4().hex
+    annotations = {**metadata.get("annotations", {}), REQUEST_ANNOTATION: mark}
+    marked = {**body, "metadata": {**metadata, "annotations": annotations}}
+    try:
+        return api.call(make, NAMESPACE, marked)
+    except AnswerError as error:
+        if error.status != http.client.CONFLICT:
+            raise
+        found = api.get(look, metadata["name"], NAMESPACE)
+        present = (found.metadata.annotations or {}) if found is not None else {}
+        if present.get(REQUEST_ANNOTATION) != mark:
+            raise
+        return found
 
 
 def read(api: Api, name: str) -> Pod | None:

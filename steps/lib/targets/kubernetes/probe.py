@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from steps.lib.afterwards import afterwards
 from steps.lib.errors import RefusedError
 from steps.lib.models import TargetSpec
 from steps.lib.targets.kubernetes import objects, pods
@@ -116,10 +117,12 @@ def _resolve(api: Api, agents: Agents, pod: _Pod) -> str | None:
 def _listening(agents: Agents, pod: _Pod) -> Iterator[None]:
     """Let the kernel answer in a pod, so that nothing has to run there."""
     number = agents.call(pod.node.name, "open_ports", ports=[PORT], container=pod.container)
-    try:
-        yield
-    finally:
+
+    def close() -> None:
         agents.call(pod.node.name, "close_ports", number=number)
+
+    with afterwards(close, f"node={pod.node.name} the probe's port was not closed"):
+        yield
 
 
 @contextmanager
@@ -128,7 +131,14 @@ def _pods(
 ) -> Iterator[dict[str, _Pod]]:
     """Pods that do nothing, and a Service for the far one."""
     names = {role: f"cnibench-probe-{role}" for role in places}
-    try:
+
+    def delete_service() -> None:
+        api.get(api.core.delete_namespaced_service, SERVICE, NAMESPACE)
+
+    with (
+        afterwards(lambda: pods.delete(api, *names.values()), "the probe's pods are not gone"),
+        afterwards(delete_service, "the probe's Service is not gone"),
+    ):
         for role, node in places.items():
             pods.create(api, _body(names[role], role, node, spec.toolbox_image))
         objects.apply(api, _service())
@@ -137,9 +147,6 @@ def _pods(
             role: _Pod(places[role], pod.status.pod_ip, pods.container_id(pod))
             for role, pod in started.items()
         }
-    finally:
-        api.get(api.core.delete_namespaced_service, SERVICE, NAMESPACE)
-        pods.delete(api, *names.values())
 
 
 def _service_address(api: Api) -> str:

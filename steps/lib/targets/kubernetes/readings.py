@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.agents import Answer
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
-from steps.lib.targets.protocol import Counters, CpuTimes, DeviceCounters
+from steps.lib.targets.protocol import Counters, CpuTimes, DeviceCounters, Instant
 
 SYSTEM_NAMESPACES = frozenset({NAMESPACE, "kube-system", "kube-public", "kube-node-lease"})
 
@@ -23,21 +23,29 @@ class Strangers:
 
     def __init__(self, api: Api, plugin_namespaces: Callable[[], Collection[str]]) -> None:
         self._api, self._plugin_namespaces = api, plugin_namespaces
-        self._namespaces: dict[str, str] = {}
+        self._pods: dict[str, tuple[str, str]] = {}
+        """Namespace and name of each pod that was seen, by its identifier."""
 
-    def among(self, pods: Collection[str]) -> set[str]:
-        """Those of some pods, by identifiers without dashes, that are strangers."""
-        if not self._namespaces.keys() >= set(pods):
+    def among(self, pods: Collection[str]) -> dict[str, str]:
+        """Those of some pods, by identifiers without dashes, that are strangers; what each is."""
+        if not self._pods.keys() >= set(pods):
             self._look()
         known = SYSTEM_NAMESPACES.union(self._plugin_namespaces())
-        return {pod for pod in pods if self._namespaces.get(pod) not in known}
+        # Pods that the API server has forgotten are still ending: nobody's, but not idle.
+        found = {pod: self._pods.get(pod, ("", "a pod")) for pod in pods}
+        return {
+            pod: f"{namespace}/{name} ({pod})".lstrip("/")
+            for pod, (namespace, name) in found.items()
+            if namespace not in known
+        }
 
     def _look(self) -> None:
         for pod in self._api.call(self._api.core.list_pod_for_all_namespaces).items:
             annotations = pod.metadata.annotations or {}
             for identifier in (pod.metadata.uid, annotations.get(_STATIC_POD)):
                 if identifier:
-                    self._namespaces[identifier.replace("-", "")] = pod.metadata.namespace
+                    named = (pod.metadata.namespace, pod.metadata.name)
+                    self._pods[identifier.replace("-", "")] = named
 
 
 def counters(told: Mapping[str, Any]) -> Counters:
@@ -47,39 +55,37 @@ def counters(told: Mapping[str, Any]) -> Counters:
 
 
 def cpu_times(
-    agents: Agents,
-    told: Mapping[str, Mapping[str, Any]],
-    groups: Mapping[str, Collection[str]],
-    strangers: Strangers,
+    answers: Mapping[str, Answer], groups: Mapping[str, Collection[str]], strangers: Strangers
 ) -> CpuTimes:
     """CPU of all nodes together.
 
-    Nodes of one kernel all tell that kernel's times, which are counted once. Each of them may see
-    the groups of all pods or only of its own: a pod counts once too.
+    Nodes of one kernel all tell that kernel's times: those of the first of them count. Each of them
+    may see the groups of all pods or only of its own: a pod counts once too.
 
     Args:
-        agents: Who told it.
-        told: By node.
+        answers: To the call ``reading``, by node.
         groups: Identifiers of the containers of each group.
         strangers: Who tells strangers' pods.
     """
-    kernels = {reading["boot_id"]: reading for reading in told.values()}.values()
+    told = {node: answer.result["cpu"] for node, answer in answers.items()}
+    kernels = {reading["boot_id"]: reading for reading in reversed(told.values())}.values()
     pods, containers = _latest(told, "pods"), _latest(told, "containers")
-    foreign = strangers.among(pods)
     cycles = [reading["cycles"] for reading in kernels]
-    # An agent that was started anew counts cycles from zero again.
-    whole = None not in cycles and not any(map(agents.was_interrupted, told))
     return CpuTimes(
-        at_s=next(iter(kernels))["at_s"],
-        cpus=sum(reading["cpus"] for reading in kernels),
+        instants={node: _instant(answer) for node, answer in answers.items()},
         **{mode: sum(reading[mode] for reading in kernels) for mode in _MODES},
-        foreign_s=sum(used_s for pod, used_s in pods.items() if pod in foreign),
+        foreign={name: pods[pod] for pod, name in strangers.among(pods).items()},
         groups={
             name: sum(containers.get(each, 0.0) for each in members)
             for name, members in groups.items()
         },
-        cycles=sum(cycles) if whole else None,
+        cycles=None if None in cycles else sum(cycles),
     )
+
+
+def _instant(answer: Answer) -> Instant:
+    told = answer.result["cpu"]
+    return Instant(told["at_s"], told["boot_id"], told["cpus"], answer.generation)
 
 
 def _latest(told: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, float]:

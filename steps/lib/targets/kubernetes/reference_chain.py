@@ -6,6 +6,7 @@ is the same as on the embedded target, made by iproute2 on each node instead of 
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -89,21 +90,29 @@ class ReferenceChain:
         return ["nft", "; ".join(commands)]
 
     def _tunnel(self, node: Node, way: Vxlan) -> list[list[str]]:
-        """A VXLAN device with static entries; see the embedded target's ``internode``."""
+        """A VXLAN device with static entries; see the embedded target's ``internode``.
+
+        Each command can be repeated, as agents do when a stream breaks before the answer. A VXLAN
+        device that is there cannot be replaced (the kernel does not change its port): it is
+        deleted, in the same command.
+        """
         device = way.device
         vxlan = ["type", "vxlan", "id", str(way.vni), "dstport", str(way.port), "nolearning"]
         make = ["ip", "link", "add", device, "address", self._mac(node), "mtu"]
+        make += [str(self.pod_mtu_bytes), *vxlan, "local", node.address]
+        delete = f"ip link delete {shlex.quote(device)} 2>/dev/null || true"
         commands = [
-            [*make, str(self.pod_mtu_bytes), *vxlan, "local", node.address],
-            ["ip", "address", "add", f"{self._end(node)}/32", "dev", device],
+            ["sh", "-c", f"{delete}; {shlex.join(make)}"],
+            ["ip", "address", "replace", f"{self._end(node)}/32", "dev", device],
             ["ip", "link", "set", device, "up"],
         ]
+        neighbour = ["ip", "neighbour", "replace"]
         for peer in self._peers(node):
             end, mac, cidr = self._end(peer), self._mac(peer), self.pod_cidrs[peer.name]
             commands += [
-                ["bridge", "fdb", "append", mac, "dev", device, "dst", peer.address],
-                ["ip", "neighbour", "add", end, "lladdr", mac, "dev", device, "nud", "permanent"],
-                ["ip", "route", "add", cidr, "via", end, "dev", device, "onlink"],
+                ["bridge", "fdb", "replace", mac, "dev", device, "dst", peer.address],
+                [*neighbour, end, "lladdr", mac, "dev", device, "nud", "permanent"],
+                ["ip", "route", "replace", cidr, "via", end, "dev", device, "onlink"],
             ]
         return commands
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from steps.lib.afterwards import afterwards
 from steps.lib.errors import RefusedError
+from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
 from steps.lib.targets.protocol import Node
@@ -42,8 +44,11 @@ class Services:
             "ports": [_port(port, protocol) for port in ports for protocol in PROTOCOLS],
         }
         body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        core = self.api.core
         try:
-            service = self.api.call(self.api.core.create_namespaced_service, NAMESPACE, body)
+            service = pods.create_once(
+                self.api, core.create_namespaced_service, core.read_namespaced_service, body
+            )
         except AnswerError as error:
             raise RefusedError(f"ports {list(ports)} cannot be published: {error}") from error
         return str(service.spec.cluster_ip)
@@ -74,13 +79,15 @@ class Services:
         deadline = time.monotonic() + WORKS_TIMEOUT_S
         self._wait_endpoint(name, deadline)
         number = self.agents.call(node.name, "open_ports", ports=list(ports), container=container)
-        try:
+
+        def close() -> None:
+            self.agents.call(node.name, "close_ports", number=number)
+
+        with afterwards(close, f"Service {name}: its trial ports were not closed"):
             for client in self.nodes:
                 addresses = [address] if client == node else [address, node.address]
                 for each in addresses:
                     self._wait_connected(client, each, ports, deadline)
-        finally:
-            self.agents.call(node.name, "close_ports", number=number)
 
     def _wait_endpoint(self, name: str, deadline: float) -> None:
         """Wait until the control plane has found the pod for the Service."""

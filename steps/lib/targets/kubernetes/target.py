@@ -37,8 +37,12 @@ from steps.lib.targets.protocol import (
 
 STATE = "cnibench-state"
 
+WORKLOADS = ("DaemonSet", "Deployment", "Job", "StatefulSet")
+"""Kinds whose pods are where they are; a plugin's roles may be in anybody's namespace."""
+
 _OF_THE_NODES = (
-    "_members", "_measured", "_agents", "_all_nodes", "_nodes", "_installer", "_endpoints",
+    "_members", "_measured", "_all_agents", "_agents", "_all_nodes", "_nodes", "_installer",
+    "_endpoints",
 )  # fmt: skip
 """What is found out once, and anew after the agents were taken away."""
 
@@ -79,13 +83,17 @@ class KubernetesTarget:
         return cluster.workers(self._members)[: cluster.NODE_COUNT]
 
     @cached_property
+    def _all_agents(self) -> Agents:
+        """Agents of all nodes, wherever they are: enough to take them away."""
+        names = [node.metadata.name for node in self._members]
+        return Agents(self._api, self._spec.toolbox_image, names)
+
+    @cached_property
     def _agents(self) -> Agents:
         """Agents on all nodes, brought there when they are first needed."""
         self._api.ensure_namespace()
-        names = [node.metadata.name for node in self._members]
-        agents = Agents(self._api, self._spec.toolbox_image, names)
-        agents.ensure()
-        return agents
+        self._all_agents.ensure()
+        return self._all_agents
 
     @cached_property
     def _all_nodes(self) -> tuple[Node, ...]:
@@ -132,9 +140,16 @@ class KubernetesTarget:
         return not isinstance(present.plugin.install, HostNetwork)
 
     def _plugin_namespaces(self) -> set[str]:
+        """Where pods are the plugin's: an operator makes its workloads in another namespace."""
         present = self._installer.current()
-        install = present.plugin.install if present else None
-        return {install.namespace} if isinstance(install, Applied) else set()
+        if present is None:
+            return set()
+        ready, install = present.plugin.ready, present.plugin.install
+        found = {each.partition("/")[0] for each in (*ready.daemonsets, *ready.deployments)}
+        found |= {each.name for each in present.objects if each.kind == "Namespace"}
+        workloads = (each for each in present.objects if each.kind in WORKLOADS)
+        found |= {each.namespace for each in workloads if each.namespace}
+        return found | ({install.namespace} if isinstance(install, Applied) else set())
 
     # ---------- life of the target
     def missing_requirements(self) -> list[str]:
@@ -190,7 +205,7 @@ class KubernetesTarget:
 
     def _take_down(self) -> None:
         """Take the agents away, and our namespace if no document is left in it."""
-        self._agents.remove()
+        self._all_agents.remove()
         if not self._memory.names():
             self._api.delete_namespace()
         for name in _OF_THE_NODES:

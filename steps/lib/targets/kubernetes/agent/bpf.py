@@ -5,6 +5,7 @@ on each load, and for each its name, which stays.
 """
 
 import ctypes
+import errno
 import os
 import platform
 import struct
@@ -45,6 +46,10 @@ PROGRAMS_MAX = 64
 _NAME_OFFSET = 64
 """Of the name in ``struct bpf_prog_info``: 16 bytes behind the first fields."""
 
+_NO_SUCH_PLACE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV)
+"""What kernels answer that are older than the kind of attachment, or made without it, and what one
+answers for a device that is gone."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -66,19 +71,15 @@ def on_cgroup(directory: Path) -> list[str]:
         os.close(descriptor)
 
 
-def detach_from_device(index: int, kind: int) -> list[str]:
-    """Take every program of a kind off a device; their names."""
-    removed = []
-    for program, link in _query(index, kind):
-        removed.append(program_name(program))
-        if link:
-            descriptor = _bpf(_LINK_GET_FD_BY_ID, struct.pack("=III", link, 0, 0))
-            _bpf(_LINK_DETACH, struct.pack("=I", descriptor))
-        else:
-            descriptor = _bpf(_PROG_GET_FD_BY_ID, struct.pack("=III", program, 0, 0))
-            _bpf(_PROG_DETACH, struct.pack("=IIII", index, descriptor, kind, 0))
-        os.close(descriptor)
-    return removed
+def detach_from_device(index: int, kind: int, program: int, link: int) -> None:
+    """Take a program off a device, as ``on_device`` tells it."""
+    if link:
+        descriptor = _bpf(_LINK_GET_FD_BY_ID, struct.pack("=III", link, 0, 0))
+        _bpf(_LINK_DETACH, struct.pack("=I", descriptor))
+    else:
+        descriptor = _bpf(_PROG_GET_FD_BY_ID, struct.pack("=III", program, 0, 0))
+        _bpf(_PROG_DETACH, struct.pack("=IIII", index, descriptor, kind, 0))
+    os.close(descriptor)
 
 
 def program_name(program: int) -> str:
@@ -107,8 +108,10 @@ def _query(target: int, kind: int) -> list[tuple[int, int]]:
     buffer = (ctypes.c_char * len(attribute)).from_buffer(attribute)
     try:
         _call(_PROG_QUERY, buffer)
-    except OSError:
-        return []
+    except OSError as error:
+        if error.errno in _NO_SUCH_PLACE:
+            return []
+        raise
     count = struct.unpack_from("=I", attribute, 24)[0]
     return [(programs[i], links[i]) for i in range(count)]
 

@@ -9,6 +9,7 @@ from steps.lib.targets.kubernetes.agent import (
     files,
     inventory,
     kernel,
+    kube_proxy,
     pods,
     programs,
     readings,
@@ -36,6 +37,7 @@ CALLS: dict[str, Call] = {
         readings.cpu,
         readings.counters,
         cleaning.clean,
+        cleaning.would_clean,
         cni.await_cni_calls,
         files.read_file,
         files.write_file,
@@ -55,5 +57,6 @@ CALLS: dict[str, Call] = {
         kernel.module_state,
         kernel.load_module,
         kernel.link_kind_problem,
+        kube_proxy.kube_proxy,
     )
 }

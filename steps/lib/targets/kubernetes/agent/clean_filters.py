@@ -2,93 +2,103 @@
 
 import itertools
 import shlex
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 
-from steps.lib.errors import RefusedError
 from steps.lib.targets import netfilter
 from steps.lib.targets.kubernetes.agent import filters, programs
-from steps.lib.targets.kubernetes.agent.outcome import Outcome
+from steps.lib.targets.kubernetes.agent.found import Found
+from steps.lib.targets.kubernetes.agent.patterns import matches, refuse_everything
+
+IN_USE_TRIES = 10
+IN_USE_PAUSE_S = 0.05
 
 _BUILT_IN = frozenset(
     ("INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING", "ACCEPT", "DROP", "RETURN")
 )
 
 
-def iptables(patterns: Sequence[str]) -> Iterator[Outcome]:
+def iptables(patterns: Sequence[str]) -> Iterator[Found]:
     """Chains by patterns of their names, with the rules that jump to them, of both back ends.
 
     A rule in a chain that is not the plugin's own is known by its comment.
     """
-    _refuse_everything(patterns)
+    refuse_everything(patterns)
     if not patterns:
         return
     for back_end in filters.BACK_ENDS:
-        yield from _changed(
-            back_end,
-            patterns,
-            lambda rule: _is_of(rule, patterns),
-        )
+        yield from _in_back_end(back_end, patterns, lambda rule: _is_of(rule, patterns))
 
 
-def nft_tables(names: Sequence[str]) -> Iterator[Outcome]:
+def nft_tables(names: Sequence[str]) -> Iterator[Found]:
     """Tables as ``<family> <name>``; the name may be a pattern."""
-    _refuse_everything([name.partition(" ")[2] for name in names])
+    refuse_everything([name.partition(" ")[2] for name in names])
     if not names:
         return
     for line in programs.lines("nft", "list", "tables"):
         table = line.removeprefix("table ")
-        if filters.matches(table, names):
-            yield Outcome(
-                f"nft table {table}", programs.attempt("nft", "delete", "table", *table.split())
-            )
+        if matches(table, names):
+            deletion = ("nft", "delete", "table", *table.split())
+            yield Found(f"nft table {table}", partial(programs.attempt, *deletion))
 
 
-def ipsets(patterns: Sequence[str]) -> Iterator[Outcome]:
+def ipsets(patterns: Sequence[str]) -> Iterator[Found]:
     """Sets, after the rules that ask them: a set that is asked cannot be taken away."""
-    _refuse_everything(patterns)
+    refuse_everything(patterns)
     if not patterns:
         return
     for back_end in filters.BACK_ENDS:
-        yield from _changed(back_end, (), lambda rule: _asks(rule, patterns))
-    names = [line.split()[0] for line in filters.ipsets()]
-    found = [name for name in names if filters.matches(name, patterns)]
+        yield from _in_back_end(back_end, (), lambda rule: _asks(rule, patterns))
+    sets = [line.split() for line in filters.ipsets()]
     # A set of sets holds the others, so that these can go only after it.
-    problems = {name: programs.attempt("ipset", "destroy", name) for name in found}
-    for name, problem in problems.items():
-        again = programs.attempt("ipset", "destroy", name) if problem else None
-        yield Outcome(f"ipset {name}", again)
+    for name, _ in sorted(sets, key=lambda words: words[1] != "list:set"):
+        if matches(name, patterns):
+            yield Found(f"ipset {name}", partial(_destroy, name))
 
 
-def _changed(
+def drop_empty_tables() -> None:
+    """Take away tables of iptables-nft that hold nothing any more: each packet would pass them.
+
+    The older mechanism keeps its tables until the kernel ends.
+    """
+    for family in ("iptables", "ip6tables"):
+        for table, _ in _tables(filters.saved(f"{family}-nft")):
+            left = "\n".join(programs.lines(f"{family}-nft-save", "-t", table))
+            if left and not netfilter.iptables_lines(left):
+                name = ("ip" if family == "iptables" else "ip6", table)
+                programs.attempt("nft", "delete", "table", *name)
+
+
+def _destroy(name: str) -> str | None:
+    problem = programs.attempt("ipset", "destroy", name)
+    for _ in range(IN_USE_TRIES):
+        if problem is None or "in use" not in problem:
+            break
+        # nftables lets go of the sets of a deleted rule a moment later.
+        time.sleep(IN_USE_PAUSE_S)
+        problem = programs.attempt("ipset", "destroy", name)
+    return problem
+
+
+def _in_back_end(
     back_end: str, chains: Sequence[str], is_unwanted: Callable[[str], bool]
-) -> Iterator[Outcome]:
-    """Delete chains and rules of one back end, each table at once."""
-    saved = filters.saved(back_end)
-    for table, text in _tables(saved):
-        gone = [c for c in _chains(text) if c not in _BUILT_IN and filters.matches(c, chains)]
+) -> Iterator[Found]:
+    """Chains and rules of one back end; those of a table go all at once, with the first of them."""
+    for table, text in _tables(filters.saved(back_end)):
+        gone = [c for c in _chains(text) if c not in _BUILT_IN and matches(c, chains)]
         rules = [
             line
             for line in text
             if line.startswith("-A ") and line.split()[1] not in gone and is_unwanted(line)
         ]
-        if gone or rules:
-            changes = [f"-D {rule.removeprefix('-A ')}" for rule in rules]
-            changes += [f"-F {chain}" for chain in gone] + [f"-X {chain}" for chain in gone]
-            script = "\n".join((f"*{table}", *changes, "COMMIT", ""))
-            problem = programs.attempt(f"{back_end}-restore", "--noflush", "--wait", stdin=script)
-            for what in (*rules, *(f"chain {chain}" for chain in gone)):
-                yield Outcome(f"{back_end} {table} {what}", problem)
-        _drop_if_empty(back_end, table)
-
-
-def _drop_if_empty(back_end: str, table: str) -> None:
-    """Take away a table of nftables that holds nothing any more: it would still be run through."""
-    family, _, mechanism = back_end.partition("-")
-    if mechanism != "nft":
-        return  # The older mechanism keeps its tables until the kernel ends.
-    left = "\n".join(programs.lines(f"{back_end}-save", "-t", table))
-    if left and not netfilter.iptables_lines(left):
-        programs.attempt("nft", "delete", "table", "ip" if family == "iptables" else "ip6", table)
+        changes = [f"-D {rule.removeprefix('-A ')}" for rule in rules]
+        changes += [f"-F {chain}" for chain in gone] + [f"-X {chain}" for chain in gone]
+        script = "\n".join((f"*{table}", *changes, "COMMIT", ""))
+        restore = (f"{back_end}-restore", "--noflush", "--wait")
+        at_once = cache(partial(programs.attempt, *restore, stdin=script))
+        for what in (*rules, *(f"chain {chain}" for chain in gone)):
+            yield Found(f"{back_end} {table} {what}", at_once)
 
 
 def _tables(saved: str) -> Iterator[tuple[str, list[str]]]:
@@ -105,16 +115,10 @@ def _is_of(rule: str, patterns: Sequence[str]) -> bool:
     words = shlex.split(rule)
     said = [value for word, value in itertools.pairwise(words) if word == "--comment"]
     names = [filters.target_chain(rule), *said]
-    return any(filters.matches(name, patterns) for name in names)
+    return any(matches(name, patterns) for name in names)
 
 
 def _asks(rule: str, patterns: Sequence[str]) -> bool:
     words = shlex.split(rule)
     asked = [value for word, value in itertools.pairwise(words) if word == "--match-set"]
-    return any(filters.matches(name, patterns) for name in asked)
-
-
-def _refuse_everything(patterns: Sequence[str]) -> None:
-    for pattern in patterns:
-        if not pattern.strip("*?-_"):
-            raise RefusedError(f"{pattern!r} matches everything; write whose")
+    return any(matches(name, patterns) for name in asked)

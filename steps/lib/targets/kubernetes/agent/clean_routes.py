@@ -2,37 +2,41 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.agent import programs
+from steps.lib.targets.kubernetes.agent.found import Found
 from steps.lib.targets.kubernetes.agent.links import FAMILIES
-from steps.lib.targets.kubernetes.agent.outcome import Outcome
-
-RULES_MAX = 256
 
 _OWN_TABLES = ("main", "local", "default", "all", "unspec", "0", "253", "254", "255")
 _OWN_PROTOCOLS = ("kernel", "boot", "static", "dhcp", "ra", "redirect", "2", "3", "4", "9", "16")
 _PARTS_OF_NAMES = ("proto", "table", "dev")
 _WIDE_DESTINATIONS = ("default", "0.0.0.0/0", "::/0")
+_NO_PART_OF_NAMES = ("linkdown", "dead", "pervasive", "offload", "\\")
+"""What ``ip -oneline route show`` says of a route's state, and how it separates next hops."""
 
 
-def routes(selectors: Sequence[str]) -> Iterator[Outcome]:
-    """Routes of all tables, unless a selector names one, for example ``proto 17``."""
+def routes(selectors: Sequence[str]) -> Iterator[Found]:
+    """Routes of all tables, unless a selector names one, for example ``proto 17``.
+
+    A default route is found too, but stays: the node may be reached by it.
+    """
     for selector in selectors:
         _refuse_wide(selector)
     for selector in selectors:
         words = selector.split()
         where = words if "table" in words else [*words, "table", "all"]
         for family in _families(selector):
-            found = programs.lines("ip", family, "route", "show", *where)
-            for route in found:
-                # What was asked for is not told again.
-                exact = [*_without_state(route.split()), *_asked(words)]
-                problem = programs.attempt("ip", family, "route", "delete", *exact)
-                yield Outcome(f"route {' '.join(exact)}", problem)
+            # In one line, also if it has several next hops.
+            for route in programs.lines("ip", "-oneline", family, "route", "show", *where):
+                name = _name(route, words)
+                deletion = partial(programs.attempt, "ip", family, "route", "delete", *name)
+                stays = _is_default(name) and not _is_in_table_of_its_own(words)
+                yield Found(f"route {' '.join(name)}", _keep_default if stays else deletion)
 
 
-def rules(selectors: Sequence[str]) -> Iterator[Outcome]:
+def rules(selectors: Sequence[str]) -> Iterator[Found]:
     """Rules, for example ``lookup 77``."""
     for selector in selectors:
         words = selector.split()
@@ -40,10 +44,11 @@ def rules(selectors: Sequence[str]) -> Iterator[Outcome]:
             raise RefusedError(f"rules: {selector!r} selects rules of the system")
     for selector in selectors:
         for family in _families(selector):
-            for _ in range(RULES_MAX):
-                if programs.attempt("ip", family, "rule", "delete", *selector.split()):
-                    break  # There is none left.
-                yield Outcome(f"rule {family} {selector}")
+            words = selector.split()
+            for rule in programs.lines("ip", family, "rule", "show", *words):
+                exact = ("priority", rule.partition(":")[0], *words)
+                deletion = partial(programs.attempt, "ip", family, "rule", "delete", *exact)
+                yield Found(f"rule {family} {' '.join(rule.split())}", deletion)
 
 
 def _refuse_wide(selector: str) -> None:
@@ -53,6 +58,28 @@ def _refuse_wide(selector: str) -> None:
     own = any(t in _OWN_TABLES for t in tables) or any(p in _OWN_PROTOCOLS for p in protocols)
     if not words or any(w in _WIDE_DESTINATIONS for w in words) or (own and not narrow):
         raise RefusedError(f"routes: {selector!r} selects routes of the system")
+
+
+def _name(route: str, asked: Sequence[str]) -> list[str]:
+    """The words that delete a route. What was asked for is not told again, and precedes hops."""
+    words = [word for word in route.split() if word not in _NO_PART_OF_NAMES]
+    end = words.index("nexthop") if "nexthop" in words else len(words)
+    return [*words[:end], *_asked(asked), *words[end:]]
+
+
+def _is_default(name: Sequence[str]) -> bool:
+    """Whether a route leads everywhere; its kind may come first, as in ``blackhole default``."""
+    return "default" in name[:2]
+
+
+def _is_in_table_of_its_own(selector: Sequence[str]) -> bool:
+    """Whether a selector names a table, which then is the plugin's: only its rules lead there."""
+    tables = _values(selector, "table")
+    return bool(tables) and not any(table in _OWN_TABLES for table in tables)
+
+
+def _keep_default() -> str:
+    return "is a default route and stays"
 
 
 def _values(words: Sequence[str], name: str) -> list[str]:
@@ -70,8 +97,3 @@ def _families(selector: str) -> Sequence[str]:
     if "::" in selector:
         return FAMILIES[1:]
     return FAMILIES[:1] if any("." in word for word in selector.split()) else FAMILIES
-
-
-def _without_state(words: list[str]) -> list[str]:
-    """What ``ip route show`` says of a route's state is no part of its name."""
-    return [word for word in words if word not in ("linkdown", "dead", "pervasive", "offload")]

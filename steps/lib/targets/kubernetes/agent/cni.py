@@ -37,12 +37,27 @@ def _calls() -> set[str]:
 
 
 def _called(pid: int) -> str | None:
-    """Name of the program, if the process is one that a container runtime calls as a plugin."""
-    process = Path(f"/proc/{pid}")
+    """Name of the program, if the process is one that a container runtime calls as a plugin.
+
+    A daemon that was started by a call has the variable too, for ever, and so has what it starts.
+    But its caller has ended, so that it was left to process 1; a runtime never is process 1.
+    """
+    if not _is_marked(pid):
+        return None
+    caller = places.parent(pid)
+    while _is_marked(caller):
+        caller = places.parent(caller)
+    if caller == 1:
+        return None
     try:
-        variables = (process / "environ").read_bytes().split(b"\0")
-        if not any(variable.startswith(MARK) for variable in variables):
-            return None
-        return (process / "comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return None  # It ended.
+
+
+def _is_marked(pid: int) -> bool:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False  # It ended, or is outside of the node.
+    return any(variable.startswith(MARK) for variable in variables)

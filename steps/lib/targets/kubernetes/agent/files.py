@@ -99,17 +99,28 @@ def remove(pattern: str) -> list[str]:
     Raises:
         RefusedError: the pattern matches what belongs to the system; nothing was taken away.
     """
+    found = matching(pattern)
+    for path in found:
+        take_away(path)
+    return found
+
+
+def matching(pattern: str) -> list[str]:
+    """Files and folders that match; refused as in ``remove``."""
     refuse_wide(pattern)
     with node_root():
         found = sorted(map(str, Path("/").glob(pattern.lstrip("/"))))
     for path in found:
         if os.path.normpath(path) in SYSTEM_FOLDERS:
             raise RefusedError(f"{pattern}: {path} belongs to the system and stays")
-    for path in found:
-        mounts.unmount_below(path)
-        with node_root():
-            _remove(Path(path))
     return found
+
+
+def take_away(path: str) -> None:
+    """Take away one that ``matching`` found."""
+    mounts.unmount_below(path)
+    with node_root():
+        _remove(Path(path))
 
 
 def refuse_wide(pattern: str) -> None:
@@ -124,6 +135,8 @@ def refuse_wide(pattern: str) -> None:
 
 
 def _remove(path: Path) -> None:
+    if not os.path.lexists(path):
+        return  # It went with the folder that it was in.
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,12 +1,13 @@
 """Packet filters of the node: nftables, both back ends of iptables, ipsets, virtual servers."""
 
+import re
 import shutil
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from steps.lib.targets import netfilter
 from steps.lib.targets.kubernetes.agent import programs
+from steps.lib.targets.kubernetes.agent.patterns import matches
 
 BACK_ENDS = tuple(
     f"{family}-{mechanism}"
@@ -14,20 +15,34 @@ BACK_ENDS = tuple(
     for mechanism in ("nft", "legacy")
 )
 _USED_TABLES = {"iptables": "ip_tables_names", "ip6tables": "ip6_tables_names"}
+_NFT_FAMILIES = {"iptables": "ip", "ip6tables": "ip6"}
 _COMPATIBLE_TABLES = {
     f"table {family} {name}"
-    for family in ("ip", "ip6")
+    for family in _NFT_FAMILIES.values()
     for name in ("filter", "nat", "mangle", "raw", "security")
 }
 """Of iptables-nft; ``iptables`` tells their rules, which ``nft`` shows in parts only."""
 
+_INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
-def nft(ignored_tables: Sequence[str]) -> list[str]:
-    """Tables, chains, sets and rules, without counters and handles."""
-    ignored = {f"table {name}" for name in ignored_tables} | _COMPATIBLE_TABLES
+KUBE_PROXYS_DEVICE = "kube-ipvs0"
+
+
+def nft(ignored_tables: Sequence[str], ignored_chains: Sequence[str]) -> list[str]:
+    """Tables, chains, sets and rules, without counters and handles.
+
+    Of tables of iptables-nft only what it does not tell itself.
+    """
+    ignored = {f"table {name}" for name in ignored_tables}
+    told = _COMPATIBLE_TABLES - _incompatible_tables()
     listing = "\n".join(programs.lines("nft", "--stateless", "list", "ruleset"))
-    lines = netfilter.nft_lines(listing)
-    return [line for line in lines if line.split(" > ")[0] not in ignored]
+    return [
+        line
+        for line in netfilter.nft_lines(listing)
+        if line.split(" > ")[0] not in ignored
+        and not _is_chain_of(told, line)
+        and not _is_about(line, ignored_chains)
+    ]
 
 
 def iptables(ignored_chains: Sequence[str]) -> list[str]:
@@ -53,18 +68,24 @@ def saved(back_end: str) -> str:
     return "\n".join(programs.lines(f"{back_end}-save"))
 
 
+def chains(back_end: str) -> set[str]:
+    """Names of the chains of one back end."""
+    family, _, mechanism = back_end.partition("-")
+    if mechanism == "legacy":
+        return {line[1:].split()[0] for line in saved(back_end).splitlines() if line[:1] == ":"}
+    # Asked of nft, which tells them also where iptables cannot read what is in a table.
+    listing = "\n".join(programs.lines("nft", "list", "chains", _NFT_FAMILIES[family]))
+    parts = [line.split(" > ") for line in netfilter.nft_lines(listing)]
+    return {p[1].removeprefix("chain ") for p in parts if len(p) > 1}
+
+
 def target_chain(rule: str) -> str | None:
     """The chain that a rule jumps or goes to."""
     words = rule.split()
-    for option in ("-j", "-g"):
+    for option in ("-j", "-g", "jump", "goto"):
         if option in words[:-1]:
             return words[words.index(option) + 1]
     return None
-
-
-def matches(name: str | None, patterns: Sequence[str]) -> bool:
-    """Whether a name fits one of the patterns."""
-    return name is not None and any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def ipsets() -> list[str]:
@@ -82,10 +103,30 @@ def ipsets() -> list[str]:
 def virtual_servers() -> list[str]:
     """Services of IPVS; not where kube-proxy makes them, which is told by its device."""
     file = Path("/proc/1/net/ip_vs")
-    if not file.exists() or "kube-ipvs0:" in Path("/proc/1/net/dev").read_text():
+    if not file.exists() or has_kube_proxys_device():
         return []
     lines = (line.split() for line in file.read_text().splitlines()[3:])
     return [" ".join(words[:3]) for words in lines if words and words[0] in ("TCP", "UDP", "FWM")]
+
+
+def has_kube_proxys_device() -> bool:
+    """Whether the node has the device on which kube-proxy keeps the addresses of Services."""
+    return f"{KUBE_PROXYS_DEVICE}:" in Path("/proc/1/net/dev").read_text()
+
+
+def _incompatible_tables() -> set[str]:
+    """Tables in which somebody made by nft what iptables-nft cannot read, and so leaves out."""
+    return {
+        f"table {_NFT_FAMILIES[family]} {table}"
+        for family in _NFT_FAMILIES
+        for table in _INCOMPATIBLE.findall(saved(f"{family}-nft"))
+    }
+
+
+def _is_chain_of(tables: Collection[str], line: str) -> bool:
+    """Whether it is one of these tables, or what stands in a chain of it; not a set in it."""
+    table, *inside = line.split(" > ")
+    return table in tables and (not inside or inside[0].startswith("chain "))
 
 
 def _is_about(line: str, patterns: Sequence[str]) -> bool:

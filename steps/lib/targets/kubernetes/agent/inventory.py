@@ -55,7 +55,7 @@ def inventory(
         "queues": links.queues(),
         "tc": links.tc_programs(),
         "offloads": links.offloads(uplink),
-        "nft": filters.nft(ignored_nft_tables),
+        "nft": filters.nft(ignored_nft_tables, ignored_chains),
         "iptables": filters.iptables(ignored_chains),
         "ipsets": filters.ipsets(),
         "ipvs": filters.virtual_servers(),

@@ -19,7 +19,7 @@ def links() -> list[str]:
     return [
         f"{link['ifname']} {kind_of(link) or 'physical'} mtu {link['mtu']} "
         f"master {link.get('master')}{_xdp(link)}"
-        for link in _json("ip", "-json", "-details", "link", "show")
+        for link in details()
     ]
 
 

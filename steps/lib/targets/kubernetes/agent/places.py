@@ -16,8 +16,8 @@ NODE_ROOT = "/proc/1/root"
 NODE_NETWORK = "/proc/1/ns/net"
 
 _SHORTEST_ID = 12
-_START_TIME = 19
-"""Index of the start time behind the name in ``stat`` (field 22 of proc(5), less 3)."""
+_PARENT, _START_TIME = 1, 19
+"""Indexes behind the name in ``stat`` (fields 4 and 22 of proc(5), less 3)."""
 
 _main_processes: dict[str, int] = {}
 
@@ -82,6 +82,15 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def parent(pid: int) -> int:
+    """The process that started one, or that it was left to; 0 if it ended or that one is outside.
+
+    Outside is what does not belong to this node: its container's runtime, if the node is one.
+    """
+    fields = _stat(pid)
+    return int(fields[_PARENT]) if fields else 0
+
+
 def _is_in(pid: int, container: str) -> bool:
     try:
         return container in Path(f"/proc/{pid}/cgroup").read_text()
@@ -90,8 +99,14 @@ def _is_in(pid: int, container: str) -> bool:
 
 
 def _started(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[_START_TIME]) if fields else 1 << 62  # It ended: anything else is older.
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of ``stat`` behind the name, which may hold anything; none if the process ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return 1 << 62  # It ended: anything else is older.
-    return int(text[text.rindex(")") + 2 :].split()[_START_TIME])
+        return []
+    return text[text.rindex(")") + 2 :].split()

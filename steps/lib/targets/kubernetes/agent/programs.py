@@ -3,11 +3,33 @@
 from collections.abc import Sequence
 from typing import Any
 
+from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.agent import places
 from steps.lib.targets.namespaces import programs
 
 OUTPUT_BYTES_MAX = 1 << 20
 LIMIT_S = 20.0
+
+_NOT_FOUND = 127
+"""What ``nsenter`` ends with if there is no such program."""
+
+_ABSENT = (
+    "Operation not supported",
+    "Protocol not supported",
+    "Address family not supported",
+    "FIB table does not exist",
+    "Table does not exist",  # iptables-legacy
+    "Cannot find device",  # ip, tc
+    "No such device",  # ethtool
+    # Without nf_tables (https://github.com/linkerd/linkerd2/issues/9053).
+    "generation id: Invalid argument",
+    "cache initialization failed: Invalid argument",
+    # ipset, without ip_set (https://github.com/balena-os/balena-intel/issues/29).
+    "Cannot open session to kernel",
+    "Kernel error received: Invalid argument",
+)
+"""How programs say that the kernel has not what they are asked about, or has it no more. Not "No
+such file": so they also say that they have no library to read a rule with."""
 
 
 def output(*command: str) -> str:
@@ -16,9 +38,18 @@ def output(*command: str) -> str:
 
 
 def lines(*command: str) -> list[str]:
-    """As ``output``, by lines; nothing where the program or what it asks is absent."""
+    """As ``output``, by lines; nothing where the program or what it asks is absent.
+
+    Raises:
+        RefusedError: it failed otherwise, and what there is stays unknown.
+    """
     result = programs.run(command, namespace=places.NODE_NETWORK)
-    return result.stdout.decode("utf-8", "replace").splitlines() if result.exit_code == 0 else []
+    if result.exit_code == 0:
+        return result.stdout.decode("utf-8", "replace").splitlines()
+    said = result.stderr.decode("utf-8", "replace").strip()
+    if result.exit_code == _NOT_FOUND or any(words in said for words in _ABSENT):
+        return []
+    raise RefusedError(f"`{' '.join(command)}` ended with {result.exit_code}: {said[-500:]}")
 
 
 def attempt(*command: str, stdin: str = "") -> str | None:
