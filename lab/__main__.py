@@ -1,19 +1,21 @@
 """``python -m lab``: a throw-away Kubernetes cluster on this machine."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from lab import control_plane, node, service_proxy, status
+from lab import control_plane, node, requirements, service_proxy, status
 from lab.down import down, down_cluster
 from lab.groups import Groups
 from lab.layout import DEFAULT_PORT, Cluster, Lab, cluster_of, select
 from lab.lock import exclusively
 from lab.progress import say
 from lab.up import up
-from steps.lib.errors import CnibenchError
+from steps.lib.errors import CnibenchError, InputError
 
 
 class Only(StrEnum):
@@ -44,11 +46,21 @@ def choose(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="Which lab; several can be up")] = "lab",
     port: Annotated[
-        int, typer.Option(help="On 127.0.0.1, of the target's API server; mgmt has the next")
+        int,
+        typer.Option(
+            min=1, max=65534, help="On 127.0.0.1, of the target's API server; mgmt has the next"
+        ),
     ] = DEFAULT_PORT,
 ) -> None:
     """Options for all verbs."""
     context.obj = Lab(name=name, port=port)
+
+
+@app.command("check")
+def check(context: typer.Context) -> None:
+    """Say whether this machine can run the lab at all: before half an hour of compiling."""
+    requirements.check_machine(context.obj)
+    say("this machine can run the lab")
 
 
 @app.command("up")
@@ -78,8 +90,8 @@ def take_down(context: typer.Context, only: OnlyOption = None) -> None:
 @app.command("kill-node")
 def kill_node(context: typer.Context, name: Annotated[str, typer.Argument(help="n2")]) -> None:
     """Cut a node's power: its processes and its network end at once. `up` starts it again."""
-    _, host = cluster_of(name)
-    with exclusively(context.obj.group):
+    cluster, host = cluster_of(name)
+    with _at_work(context.obj, cluster):
         node.stop(context.obj, host)
     say(f"{name} is dead")
 
@@ -90,9 +102,8 @@ def restart_apiserver(
 ) -> None:
     """Kill a cluster's API server, start it again and wait until it is ready."""
     cluster: Cluster = select(name.value)[0]
-    with exclusively(context.obj.group):
-        Groups(context.obj.group).enter()
-        control_plane.stop(context.obj, f"{cluster.name}-apiserver")
+    with _at_work(context.obj, cluster):
+        Groups(context.obj.group).end(f"{cluster.name}-apiserver")
         control_plane.start(context.obj, cluster)
         control_plane.finish(context.obj, cluster)
     say(f"{cluster.name}: API server is ready")
@@ -106,9 +117,24 @@ def kube_proxy(
 ) -> None:
     """Switch kube-proxy on all nodes of a cluster off, with all that it made, or on again."""
     change = service_proxy.switch_off if state is Switch.off else service_proxy.switch_on
-    for host in select(name.value)[0].nodes:
-        change(context.obj, host)
+    cluster = select(name.value)[0]
+    with _at_work(context.obj, cluster):
+        for host in cluster.nodes:
+            change(context.obj, host)
     say(f"{name.value}: kube-proxy is {state.value}")
+
+
+@contextmanager
+def _at_work(lab: Lab, cluster: Cluster) -> Iterator[None]:
+    """Change a cluster that is there; nothing is made for one that is not."""
+    with exclusively(lab.group):
+        if cluster not in lab.wanted():
+            raise InputError(
+                f"the lab {lab.name!r} has no cluster {cluster.name}: bring it up by "
+                "`python -m lab up`"
+            )
+        Groups(lab.group).enter()
+        yield
 
 
 def main() -> None:

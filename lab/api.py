@@ -67,9 +67,17 @@ def apply(lab: Lab, cluster: Cluster, text: str) -> None:
         f"--context={lab.context(cluster)}",
         *("apply", "--server-side", "--force-conflicts", "--filename=-"),
     ]
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=APPLY_TIMEOUT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=APPLY_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TransientError(f"{cluster.name}: kubectl apply: {error}") from error
     if done.returncode != 0:
         raise TransientError(f"{cluster.name}: kubectl apply: {done.stderr.strip()[-500:]}")
 

@@ -138,5 +138,6 @@ def _document(entries: list[dict[str, object]]) -> str:
         f"{kind}s": [{"name": entry["name"], kind: entry[kind]} for entry in entries]
         for kind in ("cluster", "user", "context")
     }
-    head = {"apiVersion": "v1", "kind": "Config", "current-context": entries[0]["name"]}
+    current = entries[0]["name"] if entries else ""
+    head = {"apiVersion": "v1", "kind": "Config", "current-context": current}
     return json.dumps(head | lists, indent=1)

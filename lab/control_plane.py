@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import api, certificates, network, processes
-from lab.groups import Groups
 from lab.layout import API_PORT, Cluster, Lab
 from lab.programs import program
 from steps.lib.targets.namespaces import netns
@@ -18,8 +17,10 @@ NODE_MONITOR = ("--node-monitor-period=2s", "--node-monitor-grace-period=20s")
 
 
 def start(lab: Lab, cluster: Cluster) -> list[str]:
-    """Start what is missing up to the API server; the names of what was started."""
-    certificates.make(lab, cluster)
+    """Start what is missing up to the API server; the names of what was started.
+
+    The cluster's certificates must be there.
+    """
     network.plug_control_plane(lab, cluster)
     for user in ("controllers", "scheduler"):
         _write_secret(_kubeconfig(lab, cluster, user), lab, cluster, user)
@@ -28,18 +29,11 @@ def start(lab: Lab, cluster: Cluster) -> list[str]:
 
 def finish(lab: Lab, cluster: Cluster) -> list[str]:
     """Wait for the API server and start what needs it; the names of what was started."""
-    piece = f"{cluster.name}-apiserver"
+    pieces = [f"{cluster.name}-{part}" for part in ("apiserver", "etcd", "gateway")]
     processes.wait_until(
-        lab, piece, lambda: api.complaint(lab, cluster), f"{piece} ready", READY_TIMEOUT_S
+        lab, pieces, lambda: api.complaint(lab, cluster), f"{pieces[0]} ready", READY_TIMEOUT_S
     )
     return _start(lab, cluster, {"controllers": _controllers, "scheduler": _scheduler})
-
-
-def stop(lab: Lab, piece: str) -> None:
-    """End a piece at once, as a crash would."""
-    groups = Groups(lab.group)
-    groups.kill(piece)
-    groups.remove(piece)
 
 
 Command = Callable[[Lab, Cluster], list[str]]

@@ -1,6 +1,5 @@
 """``down``: end and remove a lab, from any state that a kill could have left."""
 
-import subprocess
 from pathlib import Path
 
 from lab import certificates, network, node
@@ -10,25 +9,28 @@ from lab.lock import exclusively
 from lab.progress import say
 from steps.lib.errors import CnibenchError
 from steps.lib.targets.namespaces import netns
+from steps.lib.targets.namespaces.programs import run
 
 REMOVE_TIMEOUT_S = 300.0
 
 
 def down(lab: Lab) -> None:
-    """End every process of the lab, an ``up`` at work too, and remove all that it made.
+    """End every process of the lab and remove all that it made.
+
+    Commands that are at work on it, or wait to be, are ended too.
 
     Raises:
         CnibenchError: something cannot be ended or removed.
     """
     groups = Groups(lab.group)
     ended = len(groups.processes())
-    groups.kill()
-    strangers = netns.processes(lab.namespaces.values())
-    for name in lab.namespaces.values():
-        netns.delete(name)
-    groups.remove()
-    for folder in (lab.disk, lab.run):
-        _remove(folder)
+    with exclusively(lab.group, meanwhile=groups.end):
+        groups.end()
+        strangers = netns.processes(lab.namespaces.values())
+        for name in lab.namespaces.values():
+            netns.delete(name)
+        for folder in (lab.disk, lab.run):
+            _remove(folder)
     say(f"{lab.name} is down: {ended} processes ended")
     if strangers:
         say(f"processes of others still live in its network: {sorted(strangers)}")
@@ -57,8 +59,7 @@ def discard(lab: Lab, cluster: Cluster) -> None:
     """
     groups = Groups(lab.group)
     for piece in cluster.pieces:
-        groups.kill(piece)
-        groups.remove(piece)
+        groups.end(piece)
     for host in (Host(cluster.name, cluster.address), *cluster.nodes):
         network.unplug(lab, host)
     for host in cluster.nodes:
@@ -70,8 +71,7 @@ def discard(lab: Lab, cluster: Cluster) -> None:
 def _remove(folder: Path) -> None:
     """Remove a folder with all in it, but never what is mounted there."""
     command = ["rm", "--recursive", "--force", "--one-file-system", "--", str(folder)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=REMOVE_TIMEOUT_S, check=False
-    )
-    if done.returncode != 0:
-        raise CnibenchError(f"{folder} cannot be removed: {done.stderr.strip()[-500:]}")
+    result = run(command, timeout_s=REMOVE_TIMEOUT_S)
+    if result.exit_code != 0:
+        said = result.stderr.decode("utf-8", "replace").strip()[-500:]
+        raise CnibenchError(f"{folder} cannot be removed: {said}")

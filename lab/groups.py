@@ -1,26 +1,36 @@
 """Control groups of a lab: one for each piece, in every hierarchy of the machine.
 
+That is version 2 alone, at ``/sys/fs/cgroup``; or, below it, hierarchies of version 1 that have the
+controllers, and one of version 2 in which processes are found and killed.
+
 A process of the lab is in its piece's group from before its first instruction, so the groups tell
 what runs, also after whoever started it was killed, and ``down`` ends all of it by them.
 """
 
 import errno
-import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from steps.lib.errors import CnibenchError, InputError
+from steps.lib.errors import CnibenchError, InputError, TransientError
 
-KILL_TIMEOUT_S = 20.0
+TOP = Path("/sys/fs/cgroup")
+END_TIMEOUT_S = 20.0
 POLL_S = 0.02
 COMMAND = "command"
 """Group of a ``lab up`` at work and of the helpers that it runs, so that ``down`` ends them too."""
 
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 """What kubelet refuses to start without."""
+
+DELEGATED = (*CONTROLLERS, "hugetlb", "io")
+"""What it makes use of. A group of version 2 has only what its parent hands down."""
+
+INNER = "init"
+"""Group of a node's own processes, see ``Groups.create_inner``."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +41,18 @@ class Hierarchy:
     options: str
 
     @property
-    def is_unified(self) -> bool:
-        """Whether it is that of version 2."""
-        return not self.options
+    def is_alone(self) -> bool:
+        """Whether it is that of version 2 and has all controllers."""
+        return self.place == TOP
+
+    @property
+    def name(self) -> str:
+        """Where a node mounts it, below ``/sys/fs/cgroup``."""
+        return "." if self.is_alone else self.place.name
 
 
 def hierarchies() -> list[Hierarchy]:
-    """All hierarchies of the machine, the unified one first.
+    """All hierarchies of the machine, that of version 2 first.
 
     Raises:
         InputError: the machine has no such set of hierarchies that a kubelet works with.
@@ -53,6 +68,8 @@ def hierarchies() -> list[Hierarchy]:
             own = next(c for c in controllers if c and set(c.split(",")) <= set(options.split(",")))
             found.setdefault(own, Hierarchy(Path(place), own))
     _require(found)
+    if found[""].is_alone:
+        return [found[""]]
     return sorted(found.values(), key=lambda each: each.options)
 
 
@@ -62,14 +79,15 @@ def _require(found: dict[str, Hierarchy]) -> None:
             "no cgroup2 file system is mounted: mkdir -p /sys/fs/cgroup/unified && "
             "mount -t cgroup2 none /sys/fs/cgroup/unified"
         )
-    present = {name for options in found for name in options.split(",")}
-    absent = [name for name in CONTROLLERS if name not in present]
-    if absent:
-        raise InputError(
-            f"no version 1 control group hierarchy has {', '.join(absent)}: the lab runs on "
-            "machines with the hybrid layout (kernel option systemd.unified_cgroup_hierarchy=0 "
-            "with systemd, or mount each controller below /sys/fs/cgroup)"
-        )
+    if found[""].is_alone:
+        present = _controllers(TOP)
+        where, remedy = f"cgroup2 at {TOP} has no", "start the kernel without cgroup_disable"
+    else:
+        present = {name for options in found for name in options.split(",")}
+        where = "no version 1 control group hierarchy has"
+        remedy = f"mount each below {TOP}, or start the machine with version 2 alone"
+    if absent := [name for name in CONTROLLERS if name not in present]:
+        raise InputError(f"{where} {', '.join(absent)}, which a kubelet needs: {remedy}")
 
 
 @dataclass(frozen=True)
@@ -94,17 +112,37 @@ class Groups:
         for hierarchy in self.hierarchies:
             directory = hierarchy.place / self.name / piece
             directory.mkdir(parents=True, exist_ok=True)
+            if hierarchy.is_alone:
+                _delegate(hierarchy.place)
+                _delegate(directory.parent)
             if "cpuset" in hierarchy.options.split(","):
                 _fill(directory.parent)
                 _fill(directory)
             entries.append(directory / "cgroup.procs")
         return entries
 
-    def enter(self) -> None:
-        """Put this process, and what it starts from now on, where ``down`` will find it."""
-        directory = self.root / COMMAND
+    def create_inner(self, piece: str) -> Path:
+        """Make a group of version 2 inside of a piece's; the file to join it.
+
+        A piece that makes groups itself, as a kubelet does, keeps its processes there: in version 2
+        a group that hands controllers down has no process of its own.
+        """
+        directory = self.root / piece / INNER
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "cgroup.procs").write_text("0")
+        return directory / "cgroup.procs"
+
+    def enter(self) -> None:
+        """Put this process, and what it starts from now on, where ``down`` will find it.
+
+        Raises:
+            TransientError: ``down`` is at work just now.
+        """
+        directory = self.root / COMMAND
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "cgroup.procs").write_text("0")
+        except OSError as error:
+            raise TransientError(f"{directory} vanishes, is the lab going down? {error}") from error
 
     def processes(self, piece: str = ".") -> set[int]:
         """Processes of one piece, or of the whole lab."""
@@ -117,32 +155,48 @@ class Groups:
                     raise
         return found
 
-    def kill(self, piece: str = ".") -> None:
-        """End all processes of one piece, or of the whole lab, at once; absent is fine.
+    def end(self, piece: str = ".") -> None:
+        """End all of one piece, or of the whole lab, at once; remove its groups. Absent is fine.
+
+        Whoever joins meanwhile is ended as well. A group counts as busy until the kernel has buried
+        its last process, a moment after the kill.
 
         Raises:
-            CnibenchError: some do not die.
+            CnibenchError: something does not die.
         """
-        switch = self.root / piece / "cgroup.kill"
-        deadline = time.monotonic() + KILL_TIMEOUT_S
-        while found := self.processes(piece) - {os.getpid()}:
+        deadline = time.monotonic() + END_TIMEOUT_S
+        while busy := self._remove(piece):
             if time.monotonic() > deadline:
-                raise CnibenchError(f"processes {sorted(found)} do not die, even by SIGKILL")
-            switch.write_text("1")
+                alive = sorted(self.processes(piece))
+                raise CnibenchError(f"{busy[0]} stays busy; processes that do not die: {alive}")
+            # One that has just gone needs it no more; for all else there is the deadline.
+            with suppress(OSError):
+                (self.root / piece / "cgroup.kill").write_text("1")
             time.sleep(POLL_S)
 
-    def remove(self, piece: str = ".") -> None:
-        """Remove the groups of one piece, or of the whole lab; its processes must have ended.
+    def _remove(self, piece: str) -> list[Path]:
+        """Remove the groups of a piece in which nothing is; those that stay."""
+        places = [each.place / self.name / piece for each in self.hierarchies]
+        # Children first.
+        found = [directory for place in places for directory in reversed(list(_tree(place)))]
+        return [directory for directory in found if not _is_removed(directory)]
 
-        A group counts as busy until the kernel has buried its last one, a moment after the kill.
 
-        Raises:
-            CnibenchError: one stays busy.
-        """
-        deadline = time.monotonic() + KILL_TIMEOUT_S
-        for hierarchy in self.hierarchies:
-            for directory in reversed(list(_tree(hierarchy.place / self.name / piece))):
-                _remove(directory, deadline)
+def _controllers(directory: Path) -> set[str]:
+    """Those of a group of version 2."""
+    return set((directory / "cgroup.controllers").read_text().split())
+
+
+def _delegate(directory: Path) -> None:
+    """Let the groups inside of one of version 2 have the controllers that it has."""
+    for name in _controllers(directory) & set(DELEGATED):
+        try:
+            (directory / "cgroup.subtree_control").write_text(f"+{name}")
+        except OSError as error:
+            raise CnibenchError(
+                f"{directory} does not hand {name} down to groups inside of it: {error}; a "
+                "container cannot run the lab, unless no process is in its topmost group"
+            ) from error
 
 
 def _fill(directory: Path) -> None:
@@ -165,14 +219,14 @@ def _tree(top: Path) -> Iterator[Path]:
         yield from _tree(child)
 
 
-def _remove(directory: Path, deadline: float) -> None:
-    while True:
-        try:
-            directory.rmdir()
-            return
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                raise CnibenchError(f"{directory} cannot be removed: {error}") from error
-            time.sleep(POLL_S)
+def _is_removed(directory: Path) -> bool:
+    """Whether a group is gone, if need be by removing it."""
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise CnibenchError(f"{directory} cannot be removed: {error}") from error
+        return False
+    return True

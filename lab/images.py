@@ -44,20 +44,12 @@ def complete(init_pid: int) -> None:
     """Import into a running node what its containerd lacks."""
     entering = [*IN_NODE, str(init_pid), "--"]
     present = set(output([*entering, *CTR, "list", "--quiet"]).split())
-    absent = {file for name, file in programs.images().items() if whole(name) not in present}
+    absent = {file for name, file in programs.images().items() if name not in present}
     for archive in sorted(absent):
         # The archive is out of the node's sight, so it comes by standard input.
         script = 'archive=$1; shift; exec "$@" <"$archive"'
         command = [*entering, *CTR, "import", "--local", "-"]
         _succeed(["sh", "-c", script, "import", str(archive), *command], UNPACK_TIMEOUT_S)
-
-
-def whole(reference: str) -> str:
-    """A reference with what is left out of it when it is on Docker Hub, as containerd stores it."""
-    first, slash, rest = reference.partition("/")
-    if not slash:
-        return f"docker.io/library/{first}"
-    return reference if {".", ":"} & set(first) else f"docker.io/{first}/{rest}"
 
 
 def _unpacked() -> Path:

@@ -60,8 +60,13 @@ class Cluster:
     @property
     def pieces(self) -> tuple[str, ...]:
         """Everything of it that is started and can die, in the order of starting."""
+        return (*self.control_plane, *(node.name for node in self.nodes))
+
+    @property
+    def control_plane(self) -> tuple[str, ...]:
+        """Its pieces that are not nodes."""
         parts = ("etcd", "apiserver", "gateway", "controllers", "scheduler")
-        return (*(f"{self.name}-{part}" for part in parts), *(node.name for node in self.nodes))
+        return tuple(f"{self.name}-{part}" for part in parts)
 
 
 CLUSTERS = (

@@ -2,19 +2,23 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lab.progress import say
 from steps.lib.errors import TransientError
 
-TIMEOUT_S = 300.0
+TIMEOUT_S = 900.0
+"""Longer than what is done under a lock may take: unpacking images may take 600 s."""
+
 POLL_S = 0.2
 
 
 @contextmanager
-def exclusively(what: str) -> Iterator[None]:
+def exclusively(what: str, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold a lock by its name, which is a socket's: no file, and gone with whoever holds it.
+
+    ``meanwhile`` is done again and again while somebody else holds it.
 
     Raises:
         TransientError: somebody else has held it for minutes.
@@ -31,6 +35,7 @@ def exclusively(what: str) -> Iterator[None]:
             if not waiting:
                 say(f"waiting for another command that is at work on {what}")
                 waiting = True
+            meanwhile()
             time.sleep(POLL_S)
         yield
 

@@ -31,14 +31,8 @@ def start(lab: Lab, cluster: Cluster, host: Host) -> bool:
         (disk / folder).mkdir(parents=True, exist_ok=True)
     _lay_down_images(disk)
     _configure(lab, cluster, host, disk / "upper")
-    isolated = ("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child")
-    processes.launch(
-        lab,
-        host.name,
-        ["unshare", *isolated, "--", str(DATA / "node-enter.sh")],
-        lab.namespaces[host.name],
-        _environment(lab, host, disk),
-    )
+    environment = _environment(lab, host, disk)
+    processes.launch(lab, host.name, _command(lab, host), lab.namespaces[host.name], environment)
     return True
 
 
@@ -56,22 +50,26 @@ def wait_containerd(lab: Lab, host: Host) -> None:
         return None if there else "containerd has no socket yet"
 
     what = f"{host.name}: containerd up"
-    processes.wait_until(lab, host.name, complaint, what, CONTAINERD_TIMEOUT_S)
+    processes.wait_until(lab, [host.name], complaint, what, CONTAINERD_TIMEOUT_S)
 
 
 def stop(lab: Lab, host: Host) -> None:
     """End a node at once: its processes, pods, network and groups. Its disk stays."""
-    groups = Groups(lab.group)
-    groups.kill(host.name)
-    groups.remove(host.name)
+    Groups(lab.group).end(host.name)
     network.unplug(lab, host)
 
 
 def init_pid(lab: Lab, host: Host) -> int | None:
-    """Process of this machine that is process 1 of a node; None when the node does not run."""
+    """Process of this machine that is process 1 of a node; None when the node does not run.
+
+    A node that is just starting counts from when it has left the machine's root behind: before,
+    whoever looks into its root would see and change the machine.
+    """
     for pid in Groups(lab.group).processes(host.name):
         try:
             status = Path(f"/proc/{pid}/status").read_text()
+            if Path(f"/proc/{pid}/root").samefile("/"):
+                continue
         except OSError:
             continue
         inside = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[2:]
@@ -97,6 +95,17 @@ def _lay_down_images(disk: Path) -> None:
     fresh.rename(folder)
 
 
+def _command(lab: Lab, host: Host) -> list[str]:
+    """What becomes the node's process 1. It joins the inner group when the outer is its root."""
+    inner = Groups(lab.group).create_inner(host.name)
+    isolated = ("--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child")
+    return [
+        *("unshare", "--cgroup", "--"),
+        *(*processes.JOIN_GROUPS, str(inner), "--"),
+        *("unshare", *isolated, "--", str(DATA / "node-enter.sh")),
+    ]
+
+
 def _environment(lab: Lab, host: Host, disk: Path) -> dict[str, str]:
     hierarchies = Groups(lab.group).hierarchies
     words = {
@@ -106,7 +115,7 @@ def _environment(lab: Lab, host: Host, disk: Path) -> dict[str, str]:
         "NODE_SYSTEM": str(tools.toolbox()),
         "NODE_PROGRAMS": " ".join(str(file) for file in programs.node_programs()),
         # Mount point below /sys/fs/cgroup and the options that mount it, for each hierarchy.
-        "NODE_CGROUPS": " ".join(f"{each.place.name}={each.options}" for each in hierarchies),
+        "NODE_CGROUPS": " ".join(f"{each.name}={each.options}" for each in hierarchies),
     }
     if any(set(" ,:\\") & set(words[name]) for name in ("NODE_DISK", "NODE_SYSTEM")):
         raise CnibenchError(f"a path with blanks or signs cannot be mounted: {disk}")

@@ -58,22 +58,24 @@ def runs(lab: Lab, piece: str) -> bool:
 
 
 def wait_until(
-    lab: Lab, piece: str, answer: Callable[[], str | None], what: str, timeout_s: float
+    lab: Lab, pieces: Sequence[str], answer: Callable[[], str | None], what: str, timeout_s: float
 ) -> None:
-    """Wait until ``answer`` has no more complaint about a piece, which must stay alive meanwhile.
+    """Wait until ``answer`` has no more complaint about the first piece; all must stay alive.
 
     Raises:
-        CnibenchError: the piece ended; its last words are in the message.
+        CnibenchError: pieces ended; their last words are in the message.
         TransientError: it did not come up in time; the last complaint is in the message.
     """
+    log = log_of(lab, pieces[0])
     deadline = time.monotonic() + timeout_s
     while (complaint := answer()) is not None:
-        if not runs(lab, piece):
-            raise CnibenchError(f"{piece} has ended: {last_words(log_of(lab, piece))}")
+        if ended := [piece for piece in pieces if not runs(lab, piece)]:
+            said = [f"{each} has ended: {last_words(log_of(lab, each))}" for each in ended]
+            raise CnibenchError("\n".join(said))
         if time.monotonic() > deadline:
             raise TransientError(
-                f"{what} did not happen within {timeout_s:g} s: {complaint}; see "
-                f"{log_of(lab, piece)}: {last_words(log_of(lab, piece))}"
+                f"{what} did not happen within {timeout_s:g} s: {complaint}; see {log}: "
+                f"{last_words(log)}"
             )
         time.sleep(POLL_S)
 

@@ -51,7 +51,7 @@ def node_programs() -> list[Path]:
 
 
 def images() -> dict[str, Path]:
-    """Archives of images, by the reference that a pod names.
+    """Archives of images, by their names as containerd stores them, with registry and tag.
 
     Raises:
         InputError: they have not been made yet.

@@ -1,7 +1,9 @@
 """What a lab needs of the machine. Everything that is missing is said at once."""
 
+import ctypes
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +13,7 @@ import psutil
 
 from lab import processes, programs
 from lab.groups import hierarchies
-from lab.layout import Cluster, Lab, cache
+from lab.layout import CLUSTERS, Cluster, Lab, cache
 from steps.lib.errors import InputError
 from steps.lib.targets.namespaces.programs import run
 from steps.lib.targets.namespaces.requirements import TOPOLOGY_KINDS, link_kind_problem
@@ -21,6 +23,10 @@ MEMORY_MIB = 1024
 
 DISK_MIB = 2048
 """Beside the images: what pods write, etcd, logs."""
+
+INOTIFY_OF_CONTROL_PLANE = 12
+INOTIFY_OF_NODE = 12
+"""Of kubelet, containerd and kube-proxy, which have 9, and of a network plugin."""
 
 OVERLAY = (
     'cd "$0" && mkdir lower upper work root && '
@@ -35,13 +41,37 @@ def check(lab: Lab, clusters: Sequence[Cluster]) -> None:
     Raises:
         InputError: one line for each thing that is missing, with what to do about it.
     """
+    _require_root()
+    starting = [each for each in clusters if not _runs(lab, f"{each.name}-apiserver")]
+    problems = [*programs.missing(), *_kernel(), *_disk(lab), *_ports(lab, clusters)]
+    _refuse([*problems, *_memory(len(starting)), *inotify_problems(starting)])
+
+
+def check_machine(lab: Lab) -> None:
+    """Refuse a machine for which compiling and packing would be in vain.
+
+    Raises:
+        InputError: one line for each thing that is missing, with what to do about it.
+    """
+    _require_root()
+    _refuse([*_kernel(), *_disk(lab), *inotify_problems(CLUSTERS)])
+
+
+def _require_root() -> None:
     if os.geteuid() != 0:
         raise InputError("the lab makes namespaces and control groups: run it as root")
-    problems = [*programs.missing(), *_kernel(), *_disk(lab)]
-    starting = [each for each in clusters if not processes.runs(lab, f"{each.name}-apiserver")]
-    problems += _memory(len(starting))
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise InputError("this machine cannot run the lab:\n" + "\n".join(problems))
+
+
+def _runs(lab: Lab, piece: str) -> bool:
+    try:
+        return processes.runs(lab, piece)
+    except InputError:
+        return False  # Without control groups nothing runs; `_kernel` says what is missing.
 
 
 def _kernel() -> list[str]:
@@ -95,4 +125,44 @@ def _overlay(folder: Path) -> list[str]:
     return [
         f"no overlay can be mounted on {folder.parent} ({result.stderr.decode().strip()}): set "
         "CNIBENCH_CACHE to a folder on a disk with ext4 or xfs"
+    ]
+
+
+def _ports(lab: Lab, clusters: Sequence[Cluster]) -> list[str]:
+    return [
+        f"{lab.port_of(each)} of 127.0.0.1, the port of {each.name}, is taken: choose another by "
+        "`python -m lab --port`"
+        for each in clusters
+        # In this order: a gateway that has just been started is in its group before it listens.
+        if not _is_free(lab.port_of(each)) and not _runs(lab, f"{each.name}-gateway")
+    ]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as trial:
+        # Connections that have ended and only fade away are in nobody's way.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def inotify_problems(clusters: Sequence[Cluster]) -> list[str]:
+    """What to do if clusters need more inotify instances than this user has left.
+
+    It is tried: the kernel tells its limit, and not how many are in use.
+    """
+    nodes = sum(len(each.nodes) for each in clusters)
+    needed = len(clusters) * INOTIFY_OF_CONTROL_PLANE + nodes * INOTIFY_OF_NODE
+    make = ctypes.CDLL(None).inotify_init1
+    made = [one for _ in range(needed) if (one := make(os.O_CLOEXEC)) >= 0]
+    for one in made:
+        os.close(one)
+    if len(made) == needed:
+        return []
+    return [
+        f"{len(made)} inotify instances are left to this user and {needed} are needed: "
+        "sysctl --write fs.inotify.max_user_instances=1024"
     ]

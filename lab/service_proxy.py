@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -30,8 +31,6 @@ def switch_off(lab: Lab, host: Host) -> None:
     """
     init = _init(lab, host)
     (_root(init) / SWITCH).touch()
-    for pid in _pids(lab, host):
-        os.kill(pid, signal.SIGTERM)
     _wait(lab, host, running=False)
     output([*images.IN_NODE, str(init), "--net", "--", f"/usr/local/bin/{PROGRAM}", "--cleanup"])
 
@@ -49,7 +48,11 @@ def switch_on(lab: Lab, host: Host) -> None:
 
 def _wait(lab: Lab, host: Host, *, running: bool) -> None:
     deadline = time.monotonic() + TIMEOUT_S
-    while bool(_pids(lab, host)) != running:
+    while bool(pids := _pids(lab, host)) != running:
+        # In each round: the node may have begun to start one before it saw the switch.
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         if time.monotonic() > deadline:
             raise TransientError(f"{host.name}: {PROGRAM} does not {'start' if running else 'end'}")
         time.sleep(POLL_S)

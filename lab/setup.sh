@@ -22,7 +22,9 @@ main() {
         return
     fi
     rm --force .tools/lab/set-up
-    check_disk "$cache"
+    # Before half an hour of compiling.
+    .venv/bin/python -m lab check
+    check_disk
     install_debian_packages "${debian_packages[@]}"
     for family in "${families[@]}"; do
         link_programs "$family"
@@ -57,12 +59,19 @@ is_mirrored() {
     done <.tools/lab/mirrored
 }
 
-# A first build leaves 5 GB in the cache, and 12 GB in Go's own caches, which may be elsewhere.
+# A first build leaves 5 GB in the cache, and 12 GB in Go's own caches, which may be elsewhere. Later
+# ones leave as much less as families of programs are in the cache already.
 check_disk() {
-    local free_gib
-    free_gib="$(df --output=avail --block-size=1G "$1" | tail --lines=1)"
-    ((free_gib >= 20)) || fail 2 "$1 has $free_gib GiB free and the lab needs 20: make room, or set \
-CNIBENCH_CACHE to a folder on another disk"
+    local family key free_gib needed_gib=0
+    for family in lab/programs/*/; do
+        # The key that build.sh gives it.
+        key="$(digest_of "$family"* lab/programs/build.sh images/go/requirements.lock)"
+        [[ -d $cache/programs-$(basename "$family")/$key ]] || needed_gib=$((needed_gib + 2))
+    done
+    free_gib=$(($(df --output=avail --block-size=1G "$cache" | tail --lines=1)))
+    ((needed_gib == 0 || free_gib >= needed_gib + 2)) \
+        || fail 2 "$cache has $free_gib GiB free and building needs $((needed_gib + 2)): make room, \
+or set CNIBENCH_CACHE to a folder on another disk"
 }
 
 link_programs() {
@@ -78,7 +87,7 @@ link_image() {
     cp "$entry/references" ".tools/lab/images/$1.references"
 }
 
-# images.json says which file has the image that a pod names.
+# images.json says which file has the image of a name.
 list_images() {
     local image
     for image in "${pod_images[@]}"; do

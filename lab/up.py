@@ -10,6 +10,7 @@ from lab.groups import Groups
 from lab.layout import DATA, Cluster, Host, Lab
 from lab.lock import exclusively
 from lab.progress import say
+from steps.lib.errors import TransientError
 
 REGISTER_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 120.0
@@ -25,10 +26,12 @@ def up(lab: Lab, clusters: Sequence[Cluster]) -> None:
         TransientError: a piece did not come up in time.
     """
     requirements.check(lab, clusters)
+    # Before waiting for the lock, so that `down` ends those who wait, too.
+    Groups(lab.group).enter()
     with exclusively(lab.group):
-        Groups(lab.group).enter()
         for cluster in clusters:
             _begin(lab, cluster)
+        certificates.write_kubeconfig(lab)
         network.make_switch(lab)
         images.prepare()
         with ThreadPoolExecutor() as pool:
@@ -44,11 +47,11 @@ def _begin(lab: Lab, cluster: Cluster) -> None:
     if not certificates.pki(lab, cluster).is_dir():
         discard(lab, cluster)
     lab.folder(cluster).mkdir(parents=True, exist_ok=True, mode=0o700)
+    certificates.make(lab, cluster)
 
 
 def _up(lab: Lab, cluster: Cluster) -> None:
     _report(cluster, "started", control_plane.start(lab, cluster))
-    certificates.write_kubeconfig(lab)
     nodes = [host for host in cluster.nodes if node.start(lab, cluster, host)]
     _report(cluster, "started", [host.name for host in nodes])
     _report(cluster, "API server ready, started", control_plane.finish(lab, cluster))
@@ -83,19 +86,27 @@ def _wait_node(lab: Lab, cluster: Cluster, host: Host) -> None:
     """Wait until a node is in the cluster, and ready where that needs no network plugin."""
 
     def complaint() -> str | None:
-        state = api.node_states(lab, cluster).get(host.name, "has not registered")
+        state = _state(lab, cluster, host)
         fine = ("Ready",) if cluster.fixed_network else ("Ready", api.NO_NETWORK)
         return None if state in fine else state
 
-    what = f"{host.name}: in the cluster"
-    processes.wait_until(lab, host.name, complaint, what, REGISTER_TIMEOUT_S)
-    say(f"{cluster.name}: {host.name}: {api.node_states(lab, cluster)[host.name]}")
+    pieces, what = (host.name, *cluster.control_plane), f"{host.name}: in the cluster"
+    processes.wait_until(lab, pieces, complaint, what, REGISTER_TIMEOUT_S)
+    say(f"{cluster.name}: {host.name}: {_state(lab, cluster, host)}")
+
+
+def _state(lab: Lab, cluster: Cluster, host: Host) -> str:
+    try:
+        return api.node_states(lab, cluster).get(host.name, "has not registered")
+    except TransientError as error:
+        return str(error)
 
 
 def _wait_dns(lab: Lab, cluster: Cluster) -> None:
     def complaint() -> str | None:
         return api.deployment_complaint(lab, cluster, "kube-system", "coredns")
 
-    piece, what = cluster.nodes[0].name, f"{cluster.name}: DNS available"
-    processes.wait_until(lab, piece, complaint, what, READY_TIMEOUT_S)
+    what = f"{cluster.name}: DNS available"
+    pieces = (cluster.nodes[0].name, *cluster.control_plane)
+    processes.wait_until(lab, pieces, complaint, what, READY_TIMEOUT_S)
     say(f"{cluster.name}: DNS available")

@@ -53,9 +53,11 @@ mount_sys() {
     local each
     mount --types sysfs --options nosuid,nodev,noexec sysfs "$root/sys"
     mount --types bpf --options mode=700 bpf "$root/sys/fs/bpf"
-    mount --types tmpfs --options mode=755 tmpfs "$root/sys/fs/cgroup"
+    # Version 2 alone is that directory itself.
+    [[ $NODE_CGROUPS == .= ]] \
+        || mount --types tmpfs --options mode=755 tmpfs "$root/sys/fs/cgroup"
     for each in $NODE_CGROUPS; do
-        mkdir "$root/sys/fs/cgroup/${each%%=*}"
+        mkdir --parents "$root/sys/fs/cgroup/${each%%=*}"
         if [[ -n ${each#*=} ]]; then
             mount --types cgroup --options "${each#*=}" cgroup "$root/sys/fs/cgroup/${each%%=*}"
         else

@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("--layer", type=Path, action="append", required=True, help="lowest first")
-    parser.add_argument("--reference", action="append", required=True, help="name and tag")
+    parser.add_argument("--reference", action="append", required=True, help="whole name")
     parser.add_argument("--entrypoint", action="append", default=[], help="one word")
     arguments = parser.parse_args()
     with tarfile.open(arguments.output, "w") as archive:
@@ -48,8 +48,8 @@ def write(
         "layers": stored,
     }
     image = add_document(archive, "manifest", manifest)
-    # The annotation from which containerd takes an image's whole name.
-    names = [{"io.containerd.image.name": whole_name(reference)} for reference in references]
+    # The annotation from which containerd takes an image's name.
+    names = [{"io.containerd.image.name": reference} for reference in references]
     named = [{**image, "annotations": name} for name in names]
     add(archive, "index.json", encode({"schemaVersion": 2, "manifests": named}))
     add(archive, "oci-layout", encode({"imageLayoutVersion": "1.0.0"}))
@@ -81,15 +81,6 @@ def add(archive: tarfile.TarFile, name: str, content: IO[bytes]) -> int:
     content.seek(0)
     archive.addfile(entry, content)
     return entry.size
-
-
-def whole_name(reference: str) -> str:
-    """The name under which a kubelet looks for an image that a pod calls by this reference.
-
-    The tag must be there; the registry is left out as it may be in a pod.
-    """
-    registry, slash, _ = reference.partition("/")
-    return reference if slash and ("." in registry or ":" in registry) else f"docker.io/{reference}"
 
 
 def encode(document: dict[str, Any]) -> io.BytesIO:

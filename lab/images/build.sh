@@ -31,8 +31,9 @@ unpack() {
     dpkg-deb --fsys-tarfile "$2"/archives/"$1"_*.deb | tar --extract --directory="$2" "$3"
 }
 
-# What NAME.sh sets. packages are installed over the base; archives are Debian packages that are
-# fetched only, for unpack.
+# What NAME.sh sets. references are whole names, with registry and tag, since containerd looks for
+# those whatever a pod leaves out; packages are installed over the base; archives are Debian packages
+# that are fetched only, for unpack.
 families=() references=() base=toolbox entrypoint=() packages=() archives=()
 reference_plugins="$("$images/cni-plugins/build.sh")"
 # shellcheck source=/dev/null

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.api import NAMESPACE
 from steps.lib.targets.kubernetes.memory import Memory
-from steps.lib.targets.kubernetes.nodes import BASELINE
 from steps.lib.targets.protocol import Inventory, difference
 
+BASELINE = "cnibench-baseline-"
 LINES_MAX = 40
 
 
@@ -22,11 +22,6 @@ class Baseline:
     """Inventories by node."""
 
     memory: Memory
-
-    def nodes(self) -> list[str]:
-        """Nodes of which an inventory is kept: those that the campaign began with."""
-        names = self.memory.names()
-        return [name.removeprefix(BASELINE) for name in names if name.startswith(BASELINE)]
 
     def settle(self, node: str, found: Inventory) -> None:
         """Keep the first inventory of a node; refuse a later one that differs.

@@ -159,25 +159,26 @@ class Installer:
             delete_all(self.api, self._tireless())
             evacuation.empty(self.api, self._names)
             delete_all(self.api, present.objects, removes.first, removes.strip_finalizers)
-            for node in self.nodes:
-                self._clean_up(node, present)
+            self._clean_up(present)
         finally:
             evacuation.open_again(self.api, self._names)
         self.memory.delete(RECORD)
 
-    def _clean_up(self, node: Node, present: Installed) -> None:
-        """Bring a node back to what it was; one step that fails does not keep others from it."""
-        for command in present.commands:
+    def _clean_up(self, present: Installed) -> None:
+        """Bring nodes back to what they were; a step that fails does not keep others from it."""
+        plugin = present.plugin
+        for node in self.nodes:
+            for command in present.commands:
+                with _logged(node):
+                    node_commands.run_on(self.api, node.name, command)
+            self._clean(node, plugin)
+        for node in self._called_meanwhile():
+            self._clean(node, plugin)
+        for node in self.nodes:
             with _logged(node):
-                node_commands.run_on(self.api, node.name, command)
-        self._clean(node, present.plugin)
-        with _logged(node):
-            if self._called_meanwhile(node):
-                self._clean(node, present.plugin)
-        with _logged(node):
-            self._set_back(node, present)
-        before = present.marks.get(node.name, Marks())
-        remove_marks(self.api, node.name, present.plugin.removes, before)
+                self._set_back(node, present)
+            before = present.marks.get(node.name, Marks())
+            remove_marks(self.api, node.name, plugin.removes, before)
 
     @property
     def _names(self) -> list[str]:
@@ -229,10 +230,15 @@ class Installer:
             if INSTALL_LABEL in (m.labels or {})
         ]
 
-    def _called_meanwhile(self, node: Node) -> bool:
-        """Whether the runtime was still calling a network plugin; it has ended now."""
-        called = self.agents.call(node.name, "await_cni_calls", timeout_s=CNI_CALLS_TIMEOUT_S)
-        return bool(called)
+    def _called_meanwhile(self) -> list[Node]:
+        """Nodes whose runtime was still calling a network plugin; those calls have ended now."""
+        asked = {name: {"timeout_s": CNI_CALLS_TIMEOUT_S} for name in self._names}
+        try:
+            called = self.agents.call_each("await_cni_calls", asked)
+        except RefusedError as error:
+            logger.warning("clean-up: %s", error)
+            return list(self.nodes)
+        return [node for node in self.nodes if called[node.name]]
 
     def _settings(self, node: Node, plugin: Plugin) -> dict[str, str]:
         names = plugin.removes.settings

@@ -10,8 +10,8 @@ from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 NODE_COUNT = 2
 """A path has at most two ends, and every node more is one more that can disturb them."""
 
-BASELINE = "cnibench-baseline-"
-"""Begins the name of the document that says what a node was; it names the campaign's nodes."""
+MEMBERS = "cnibench-nodes"
+"""Document with the names of the nodes that a campaign began with."""
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
@@ -34,7 +34,7 @@ def those(api: Api, names: Iterable[str]) -> list[Any]:
     if gone:
         raise RefusedError(
             f"not in the cluster any more: node {', '.join(gone)}, on which a plugin was installed "
-            f"and may be left; bring it back, or delete ConfigMap {BASELINE}{gone[0]} in namespace "
+            f"and may be left; bring it back, or delete ConfigMap {MEMBERS} in namespace "
             f"{NAMESPACE} to measure without it"
         )
     return [found[name] for name in sorted(names)]

@@ -4,6 +4,7 @@ What has to happen on a node is done by an agent, a privileged pod on it; what m
 process lies in ConfigMaps. Everything of ours is in one namespace, and goes with it.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -75,8 +76,10 @@ class KubernetesTarget:
     @cached_property
     def _members(self) -> list[Any]:
         """All nodes that carry a plugin; those of the beginning, whoever came or went since."""
-        names = self._baseline.nodes()
-        return cluster.those(self._api, names) if names else cluster.linux(self._api)
+        text = self._memory.load(cluster.MEMBERS)
+        if text is None:
+            return cluster.linux(self._api)
+        return cluster.those(self._api, json.loads(text))
 
     @cached_property
     def _measured(self) -> list[Any]:
@@ -179,6 +182,7 @@ class KubernetesTarget:
         Raises:
             RefusedError: something is left that the plugin's removal does not cover.
         """
+        self._memory.save(cluster.MEMBERS, json.dumps([node.name for node in self._all_nodes]))
         self.remove()
         if self.load_state() is not None:
             return  # A block's settings are still in force; they are put back next.
@@ -196,6 +200,7 @@ class KubernetesTarget:
         if self.load_state() is None:
             for node in self._all_nodes:
                 self._baseline.forget_if_met(node.name, self.inventory(node))
+            self._memory.delete(cluster.MEMBERS)
             requirements.wait_without_network(self._api)
         self._take_down()
 
