@@ -16,7 +16,7 @@ def await_cni_calls(timeout_s: float) -> list[str]:
     """Wait until no network plugin is being called; the programs that were, maybe none.
 
     A plugin whose daemon is gone may go on trying for a long time, and write at last what has just
-    been cleaned up: Cilium's notes a deletion for an agent that never comes back.
+    been cleaned up: a deletion that is noted for a daemon that never comes back.
 
     Raises:
         RefusedError: some are still there when the time is over.
