@@ -147,11 +147,6 @@ class CpuTimes:
         return sum(instant.cpus for instant in self.kernels.values())
 
     @property
-    def at_s(self) -> float:
-        """When the first node was read."""
-        return next(iter(self.instants.values())).at_s
-
-    @property
     def foreign_s(self) -> float:
         """CPU seconds of all strangers that are there."""
         return sum(self.foreign.values())
