@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a clone ready for the throw-away clusters, after images/setup.sh: Debian packages; in
-# .tools/lab the programs of a cluster and the images of its pods, as links into the cache; in
-# .tools/mirror the manifests and charts of the plugins that run there. Called again, it does only
+# .tools/lab the programs of a cluster, the images of its pods and Argo's manifests, as links into the
+# cache; in .tools/mirror the manifests and charts of the plugins that run there. Called again, it does only
 # what a change of its inputs asks for.
 set -euo pipefail
 source "$(dirname "$0")/../images/lib.sh"
@@ -10,8 +10,11 @@ clone="$(dirname "$images")"
 # gcc and libc6-dev: one program has a part in C.
 debian_packages=(gcc libc6-dev openssl runc)
 # In this order, so that a cluster can be started while the others are compiled.
-families=(containerd etcd kubernetes)
-pod_images=(pause toolbox cni-plugins coredns flannel flannel-cni kube-router cilium)
+families=(containerd etcd kubernetes argo)
+pod_images=(
+    pause toolbox cni-plugins coredns flannel flannel-cni kube-router cilium
+    workflow-controller argoexec argocli minio step
+)
 
 main() {
     "$images/setup.sh"
@@ -34,6 +37,7 @@ main() {
     done
     list_images
     fill_mirror
+    link_manifests
     remove_dead_links
     inputs >.tools/lab/set-up
     log "lab: ready"
@@ -42,8 +46,9 @@ main() {
 # Everything that decides what a finished set-up looks like.
 inputs() {
     printf '%s\n' "$cache"
-    digest_of .tools/toolbox/cnibench-toolbox.json lab/{setup.sh,mirror.txt} lab/images/* \
-        lab/programs/*.sh lab/programs/*/* images/lib.sh images/*/{build.sh,*.lock,go.*,packages.txt}
+    digest_of .tools/toolbox/cnibench-toolbox.json lab/*.sh lab/mirror.txt lab/images/* \
+        lab/programs/*.sh lab/programs/*/* images/lib.sh images/step/* requirements.lock \
+        images/*/{build.sh,*.lock,go.*,packages.txt} <(images/step/sources.sh)
 }
 
 is_ready() {
@@ -99,21 +104,21 @@ print(json.dumps(dict(line.split() for line in sys.stdin), indent=2))' >.tools/l
 
 fill_mirror() {
     local entry
-    entry="$(cache_entry mirror "$(digest_of lab/mirror.txt lab/programs/*/go.{mod,sum})" \
-        collect_for_mirror)"
+    entry="$(lab/mirror.sh)"
     log "lab: filling the mirror of manifests"
     .venv/bin/python -m steps.lib.sources add "$entry"/*/* >.tools/lab/mirrored
 }
 
-# Kept in the cache, so that a new clone needs no sources of modules.
-collect_for_mirror() {
-    local family module path number=0
-    while read -r family module path; do
-        number=$((number + 1))
-        mkdir "$1/$number"
-        cp --recursive --no-preserve=mode \
-            "$(lab/programs/source.sh "$family" "$module")/$path" "$1/$number/"
-    done < <(grep --invert-match '^#' lab/mirror.txt)
+# Argo's own manifests, which `up` applies. They are no plugin's, so the mirror does without them.
+link_manifests() {
+    local entry
+    entry="$(cache_entry argo-manifests "$(digest_of lab/programs/argo/go.{mod,sum})" collect_argo)"
+    ln --symbolic --force --no-dereference "$entry/manifests" .tools/lab/argo-manifests
+}
+
+collect_argo() {
+    cp --recursive --no-preserve=mode \
+        "$(lab/programs/source.sh argo github.com/argoproj/argo-workflows/v3)/manifests" "$1/"
 }
 
 # What an earlier version of this clone had and this one has not.
