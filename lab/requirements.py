@@ -129,12 +129,17 @@ def _overlay(folder: Path) -> list[str]:
 
 
 def _ports(lab: Lab, clusters: Sequence[Cluster]) -> list[str]:
-    return [
-        f"{lab.port_of(each)} of 127.0.0.1, the port of {each.name}, is taken: choose another by "
-        "`python -m lab --port`"
+    ports = [(lab.port_of(each), each.name, f"{each.name}-gateway") for each in clusters] + [
+        (lab.port + door.port_offset, door.name, each.piece_of(door))
         for each in clusters
-        # In this order: a gateway that has just been started is in its group before it listens.
-        if not _is_free(lab.port_of(each)) and not _runs(lab, f"{each.name}-gateway")
+        for door in each.doors
+    ]
+    return [
+        f"{port} of 127.0.0.1, the port of {name}, is taken: choose another by "
+        "`python -m lab --port`"
+        for port, name, piece in ports
+        # In this order: one that has just been started is in its group before it listens.
+        if not _is_free(port) and not _runs(lab, piece)
     ]
 
 
