@@ -25,17 +25,25 @@ MARK = "cnibench/manifests"
 OVERLAY = tools.REPOSITORY / "workflows/overlays/lab"
 
 
-def bring_up(lab: Lab, cluster: Cluster) -> None:
-    """Apply all of it, and wait until it serves; what is as it should be stays.
+def apply(lab: Lab, cluster: Cluster) -> None:
+    """Apply what makes Argo and the store; what is as it should be stays.
 
     Raises:
-        TransientError: something does not come up in time.
+        TransientError: the API server does not take it.
     """
     values = _values(lab, cluster)
     spaces, minio = (_filled(MANIFESTS / f"{n}.yaml", values) for n in ("namespaces", "minio"))
     api.apply(lab, cluster, "\n---\n".join([spaces, *_secrets(lab, cluster), minio]))
     _apply_argo(lab, cluster, values)
     doors.open_all(lab, cluster)
+
+
+def finish(lab: Lab, cluster: Cluster) -> None:
+    """Wait until both serve, and make what is in them.
+
+    Raises:
+        TransientError: something does not come up in time.
+    """
     for door in cluster.doors:
         _wait_for_door(lab, cluster, door)
     store.prepare(lab, cluster)
@@ -88,23 +96,18 @@ def _apply_argo(lab: Lab, cluster: Cluster, values: dict[str, str]) -> None:
 
     They are as large as all else together is small, so those that are there are left alone.
     """
-    manifests = programs.argo_manifests()
-    files = (manifests / "base/crds/full").glob("argoproj.io_*.yaml")
+    argo = programs.argo_manifests()
+    files = (argo / "manifests/base/crds/full").glob("argoproj.io_*.yaml")
     wanted = {file.stem.removeprefix("argoproj.io_") + ".argoproj.io" for file in files}
     present = api.annotations(lab, cluster, DEFINITIONS)
-    if any(present.get(name, {}).get(MARK) != values["argo_manifests"] for name in wanted):
-        api.apply(lab, cluster, _kustomized(lab, cluster, "definitions", values))
-    api.apply(lab, cluster, _kustomized(lab, cluster, "argo", values))
-
-
-def _kustomized(lab: Lab, cluster: Cluster, name: str, values: dict[str, str]) -> str:
-    """The manifest of a folder of ours, with Argo's own manifests beside what it says."""
-    folder = _fresh(lab.folder(cluster) / name)
+    if any(present.get(name, {}).get(MARK) != argo.name for name in wanted):
+        api.apply(lab, cluster, (argo / "definitions.yaml").read_text())
+    folder = _fresh(lab.folder(cluster) / "argo")
     # Kustomize takes no absolute paths.
-    (folder / "manifests").symlink_to(programs.argo_manifests())
-    for file in (MANIFESTS / name).iterdir():
+    (folder / "manifests").symlink_to(argo / "manifests")
+    for file in (MANIFESTS / "argo").iterdir():
         (folder / file.name).write_text(_filled(file, values))
-    return api.kustomize(folder)
+    api.apply(lab, cluster, api.kustomize(folder))
 
 
 def _values(lab: Lab, cluster: Cluster) -> dict[str, str]:
@@ -112,7 +115,6 @@ def _values(lab: Lab, cluster: Cluster) -> dict[str, str]:
     return {
         "argo_version": programs.image("quay.io/argoproj/workflow-controller").rpartition(":")[2],
         "argo_address": cluster.address_of(ARGO),
-        "argo_manifests": programs.argo_manifests().parent.name,
         "argo_url": lab.url_of(ARGO),
         "minio_image": programs.image("quay.io/minio/minio"),
         "store_address": cluster.address_of(STORE),

@@ -80,7 +80,7 @@ def image(repository: str) -> str:
 
 
 def argo_manifests() -> Path:
-    """Folder of the manifests that Argo publishes; the folder around it is named by their version.
+    """Folder with the manifests that Argo publishes. Its name changes with what is in it.
 
     Raises:
         InputError: they are not here yet.

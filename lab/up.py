@@ -71,12 +71,14 @@ def _up(lab: Lab, cluster: Cluster) -> None:
     for host in cluster.nodes:
         node.wait_containerd(lab, host)
         _complete_images(lab, host)
+    if cluster.doors:
+        management.apply(lab, cluster)
     for host in cluster.nodes:
         _wait_node(lab, cluster, host)
     if cluster.fixed_network:
         _wait_dns(lab, cluster)
     if cluster.doors:
-        management.bring_up(lab, cluster)
+        management.finish(lab, cluster)
 
 
 def _report(cluster: Cluster, what: str, names: list[str]) -> None:
