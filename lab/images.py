@@ -21,6 +21,9 @@ from steps.lib.targets.namespaces.programs import output, run
 LOCK = "cnibench images"
 UNPACK_TIMEOUT_S = 600.0
 COPY_TIMEOUT_S = 120.0
+KEPT = 2
+"""Entries that stay when another one is made. Most of their files they have in common."""
+
 IN_NODE = ("nsenter", "--mount", "--root", "--wd", "--target")
 CTR = ("/usr/local/bin/ctr", "--namespace", "k8s.io", "images")
 
@@ -54,37 +57,44 @@ def _unpacked() -> Path:
     wanted = _identities(images)
     entry = cache() / "lab-images" / hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
     if not entry.is_dir():
+        _remove_others(entry.parent)
         fresh = entry.with_suffix(".new")
-        _remove(fresh)
         (fresh / "state").mkdir(parents=True)
         present = _begin(fresh / "data", entry.parent)
         changed = [name for name in wanted if wanted[name] != present.get(name)]
         say(f"unpacking {len(changed)} images, once")
         (fresh / "removed").write_text("".join(f"{n}\n" for n in present if n not in wanted))
         _unpack(fresh, {images[name] for name in changed})
-        for other in entry.parent.iterdir():
-            if other != fresh:
-                _remove(other)
         _listing(entry).write_text(json.dumps(wanted))
         (fresh / "data").rename(entry)
         _remove(fresh)
+    _listing(entry).touch()
     return entry
 
 
+def _remove_others(entries: Path) -> None:
+    """Make room: a few stay, for clones of this project that take turns. What a kill left goes."""
+    listings = sorted(entries.glob("*.json"), key=lambda file: file.stat().st_mtime)
+    kept = {file.stem for file in listings[-KEPT:] if file.with_suffix("").is_dir()}
+    for other in entries.glob("*"):
+        if other.name.removesuffix(".json") not in kept:
+            _remove(other)
+
+
 def _begin(folder: Path, entries: Path) -> dict[str, str]:
-    """Begin with what was unpacked before, if anything; the images that are in it."""
+    """Begin with what was unpacked last, if anything; the images that are in it."""
     folder.mkdir()
-    for before in entries.iterdir():
-        if before.is_dir() and _listing(before).exists():
-            _copy(before, folder)
-            found: dict[str, str] = json.loads(_listing(before).read_text())
-            return found
-    return {}
+    listings = sorted(entries.glob("*.json"), key=lambda file: file.stat().st_mtime)
+    if not listings:
+        return {}
+    _copy(listings[-1].with_suffix(""), folder)
+    found: dict[str, str] = json.loads(listings[-1].read_text())
+    return found
 
 
 def _listing(entry: Path) -> Path:
-    """File beside an entry that says which images are in it."""
-    return entry.with_name(f"{entry.name}.json")
+    """File beside an entry that says which images are in it, and when it was last of use."""
+    return entry.with_suffix(".json")
 
 
 def _copy(source: Path, folder: Path) -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes a clone ready for the throw-away clusters, after images/setup.sh: Debian packages; in
-# .tools/lab the programs of a cluster, the images of its pods and Argo's manifests, as links into the
-# cache; in .tools/mirror the manifests and charts of the plugins that run there. Called again, it does only
-# what a change of its inputs asks for.
+# .tools/lab the programs of a cluster, the images of its pods and Argo's manifests, as links into
+# the cache; in .tools/mirror the manifests and charts of the plugins that run there. Called again, it
+# does only what a change of its inputs asks for.
 set -euo pipefail
 source "$(dirname "$0")/../images/lib.sh"
 
