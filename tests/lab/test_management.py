@@ -13,9 +13,8 @@ import urllib3
 from minio import Minio
 from minio.error import S3Error
 
-from lab import credentials, status
+from lab import credentials, management, status
 from lab.layout import ARGO, STORE, Lab
-from lab.management import complaint
 from lab.programs import image, program
 from steps.lib.store.s3 import S3Store, settings_from_environment
 from steps.lib.targets.namespaces.programs import output
@@ -97,10 +96,14 @@ def bucket_of_artifacts() -> Minio:
     return Minio(host, access_key=credentials.ARTIFACTS, secret_key=secret, secure=False)
 
 
+def kubectl(*arguments: str) -> str:
+    options = (f"--kubeconfig={LAB.kubeconfig}", "--context=cnibench-mgmt")
+    return output([str(program("kubectl")), *options, *arguments])
+
+
 def pods() -> dict[str, str]:
     """Identity of each pod of Argo and of the store."""
-    command = [str(program("kubectl")), f"--kubeconfig={LAB.kubeconfig}", "--context=cnibench-mgmt"]
-    told = output([*command, "get", "pods", "--all-namespaces", "--output=json"])
+    told = kubectl("get", "pods", "--all-namespaces", "--output=json")
     found = [pod["metadata"] for pod in json.loads(told)["items"]]
     wanted = ("argo-server-", "workflow-controller-", "minio-")
     return {p["name"]: p["uid"] for p in found if p["name"].startswith(wanted)}
@@ -177,10 +180,34 @@ def test_results_are_written_once_and_stay(results: S3Store) -> None:
 def test_what_is_stored_outlives_the_pod(results: S3Store) -> None:
     results.create("trial/kept", b"kept")
     (pod,) = (name for name in pods() if name.startswith("minio-"))
-    command = [str(program("kubectl")), f"--kubeconfig={LAB.kubeconfig}", "--context=cnibench-mgmt"]
-    output([*command, "--namespace=minio", "delete", "pod", pod])
-    wait_until(lambda: complaint(LAB, MGMT, STORE) is None)
+    kubectl("--namespace=minio", "delete", "pod", pod)
+    wait_until(lambda: management.complaint(LAB, MGMT, STORE) is None)
     assert results.read("trial/kept") == b"kept"
+
+
+def test_templates_run_the_image_of_this_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = step("pass") | {"kind": "WorkflowTemplate", "metadata": {"name": "trial"}}
+    template["spec"]["templates"][0]["script"]["image"] = "cnibench-step"
+    files = {
+        "rendered/kustomization.yaml": "resources: [template.yaml]",
+        "rendered/template.yaml": json.dumps(template),
+        "overlays/lab/kustomization.yaml": (
+            "{namespace: argo, resources: [../../rendered], configurations: [fields.yaml]}"
+        ),
+        "overlays/lab/fields.yaml": (
+            "images: [{kind: WorkflowTemplate, path: 'spec/templates[]/script/image'}]"
+        ),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(management, "OVERLAY", tmp_path / "overlays/lab")
+    management.apply_templates(LAB, MGMT)
+    told = json.loads(kubectl("--namespace=argo", "get", "wftmpl", "trial", "--output=json"))
+    (found,) = told["spec"]["templates"]
+    assert found["script"]["image"] == image("docker.io/cnibench/step")
 
 
 def test_nobody_without_a_token_sees_workflows() -> None:
