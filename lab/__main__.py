@@ -48,7 +48,7 @@ def choose(
     port: Annotated[
         int,
         typer.Option(
-            min=1, max=65534, help="On 127.0.0.1, of the target's API server; mgmt has the next"
+            min=1, max=65532, help="On 127.0.0.1, of the target's API server; mgmt has the next 3"
         ),
     ] = DEFAULT_PORT,
 ) -> None:

@@ -1,5 +1,6 @@
 """Asking an API server of the lab, as its administrator, from this machine."""
 
+import base64
 import json
 import ssl
 import subprocess
@@ -13,6 +14,7 @@ from lab.certificates import pki
 from lab.layout import Cluster, Lab
 from lab.programs import program
 from steps.lib.errors import TransientError
+from steps.lib.targets.namespaces.programs import output
 
 REQUEST_TIMEOUT_S = 5.0
 APPLY_TIMEOUT_S = 60.0
@@ -21,6 +23,9 @@ NO_PLUGIN = "cni plugin not initialized"
 """What a kubelet says while no CNI configuration is there."""
 
 NO_NETWORK = "waits for a network plugin"
+
+FINE = (("Available", "True"), ("Progressing", "True"))
+"""Conditions of a Deployment that are as they should be."""
 
 
 def complaint(lab: Lab, cluster: Cluster) -> str | None:
@@ -46,18 +51,46 @@ def deployment_complaint(lab: Lab, cluster: Cluster, namespace: str, name: str) 
     """Why a Deployment is not available, or None."""
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
     try:
-        status = json.loads(_get(lab, cluster, path)).get("status", {})
+        found = json.loads(_get(lab, cluster, path))
+        if _is_available(found):
+            return None
+        conditions = found.get("status", {}).get("conditions", [])
+        said = [c["message"] for c in conditions if (c["type"], c["status"]) not in FINE]
+        said += _troubles(lab, cluster, namespace)
     except TransientError as error:
         return str(error)
-    conditions = {c["type"]: c for c in status.get("conditions", [])}
-    available = conditions.get("Available", {})
-    if available.get("status") == "True":
-        return None
-    return str(available.get("message", "its controller has not looked at it yet"))
+    return f"{namespace}/{name}: {'; '.join(said) or 'its controller has not looked at it yet'}"
 
 
-def apply(lab: Lab, cluster: Cluster, text: str) -> None:
-    """Apply a manifest, server-side.
+def secret(lab: Lab, cluster: Cluster, namespace: str, name: str) -> dict[str, str]:
+    """The entries of a Secret.
+
+    Raises:
+        TransientError: it is not there, or the API server does not answer.
+    """
+    path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
+    entries = json.loads(_get(lab, cluster, path)).get("data", {})
+    return {key: base64.b64decode(value).decode() for key, value in entries.items()}
+
+
+def annotations(lab: Lab, cluster: Cluster, path: str) -> dict[str, dict[str, str]]:
+    """Annotations of the objects of a list, by name; nothing else of them is asked for.
+
+    Raises:
+        TransientError: the API server does not answer.
+    """
+    form = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    items = json.loads(_get(lab, cluster, path, form))["items"] or []
+    return {i["metadata"]["name"]: i["metadata"].get("annotations", {}) for i in items}
+
+
+def kustomize(folder: Path) -> str:
+    """The manifest that a kustomization's folder stands for."""
+    return output([str(program("kubectl")), "kustomize", str(folder)])
+
+
+def apply(lab: Lab, cluster: Cluster, text: str, namespace: str | None = None) -> None:
+    """Apply a manifest, server-side. A namespace that is given is that of all that have one.
 
     Raises:
         TransientError: it was not taken.
@@ -65,6 +98,7 @@ def apply(lab: Lab, cluster: Cluster, text: str) -> None:
     command = [
         *(str(program("kubectl")), f"--kubeconfig={lab.kubeconfig}"),
         f"--context={lab.context(cluster)}",
+        *([f"--namespace={namespace}"] if namespace else []),
         *("apply", "--server-side", "--force-conflicts", "--filename=-"),
     ]
     try:
@@ -82,6 +116,29 @@ def apply(lab: Lab, cluster: Cluster, text: str) -> None:
         raise TransientError(f"{cluster.name}: kubectl apply: {done.stderr.strip()[-500:]}")
 
 
+def _is_available(deployment: Any) -> bool:
+    """Whether it is as its latest change wants it; an older pod may still serve meanwhile."""
+    status = deployment.get("status", {})
+    conditions = [(c["type"], c["status"]) for c in status.get("conditions", [])]
+    return (
+        ("Available", "True") in conditions
+        and status.get("observedGeneration") == deployment["metadata"]["generation"]
+        and status.get("updatedReplicas") == status.get("replicas")
+    )
+
+
+def _troubles(lab: Lab, cluster: Cluster, namespace: str) -> list[str]:
+    """Why containers of a namespace do not run, as their node says."""
+    pods = json.loads(_get(lab, cluster, f"/api/v1/namespaces/{namespace}/pods"))["items"]
+    return [
+        f"{pod['metadata']['name']}: {why['reason']}: {why.get('message', '')}"
+        for pod in pods
+        for container in pod["status"].get("containerStatuses", [])
+        for why in (container["state"].get(kind) for kind in ("waiting", "terminated"))
+        if why
+    ]
+
+
 def _state(node: Any) -> str:
     if not node["spec"].get("podCIDR"):
         return "has no podCIDR yet"
@@ -94,16 +151,17 @@ def _state(node: Any) -> str:
     return f"not ready: {ready['message']}"
 
 
-def _get(lab: Lab, cluster: Cluster, path: str) -> bytes:
+def _get(lab: Lab, cluster: Cluster, path: str, form: str = "application/json") -> bytes:
     folder = pki(lab, cluster)
     url = f"https://127.0.0.1:{lab.port_of(cluster)}{path}"
+    request = urllib.request.Request(url, headers={"Accept": form})
     try:
         # A handler of its own: a proxy of the environment must not be asked.
         context = _context(folder)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
-        with opener.open(url, timeout=REQUEST_TIMEOUT_S) as response:
+        with opener.open(request, timeout=REQUEST_TIMEOUT_S) as response:
             return bytes(response.read())
     except urllib.error.HTTPError as error:
         with error:

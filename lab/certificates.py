@@ -52,8 +52,12 @@ def pki(lab: Lab, cluster: Cluster) -> Path:
 
 def kubeconfig_of(lab: Lab, cluster: Cluster, user: str) -> str:
     """Kubeconfig of one of the cluster's own parts, which reaches the API by the underlay."""
-    entry = _entry(lab, cluster, user, f"https://{cluster.address}:{API_PORT}", cluster.name)
-    return _document([entry])
+    return _document([_inside(lab, cluster, user, cluster.name)])
+
+
+def kubeconfig_inside(lab: Lab, cluster: Cluster) -> str:
+    """The administrator's kubeconfig, with the context that has it, for pods of another cluster."""
+    return _document([_inside(lab, cluster, "admin", lab.context(cluster))])
 
 
 def write_kubeconfig(lab: Lab) -> None:
@@ -112,6 +116,10 @@ def _signed(folder: Path, certificate: Certificate) -> None:
     added = [word for extension in extensions for word in ("-addext", extension)]
     subject = ("-subj", certificate.subject, "-days", DAYS)
     output(["openssl", "req", "-x509", *KEY, *files, *subject, *signer, *added])
+
+
+def _inside(lab: Lab, cluster: Cluster, user: str, context: str) -> dict[str, object]:
+    return _entry(lab, cluster, user, f"https://{cluster.address}:{API_PORT}", context)
 
 
 def _entry(lab: Lab, cluster: Cluster, user: str, server: str, context: str) -> dict[str, object]:

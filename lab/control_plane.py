@@ -1,13 +1,11 @@
 """Starting a control plane: etcd, API server, controllers, scheduler, and the way to it."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import api, certificates, network, processes
+from lab import api, certificates, doors, network, processes
 from lab.layout import API_PORT, Cluster, Lab
 from lab.programs import program
-from steps.lib.targets.namespaces import netns
 
 READY_TIMEOUT_S = 90.0
 ETCD = "http://127.0.0.1:2379"
@@ -122,12 +120,7 @@ def _scheduler(lab: Lab, cluster: Cluster) -> list[str]:
 
 
 def _gateway(lab: Lab, cluster: Cluster) -> list[str]:
-    return [
-        *(sys.executable, "-I", str(Path(__file__).with_name("forwarder.py"))),
-        str(lab.port_of(cluster)),
-        str(netns.path(lab.namespaces[cluster.name])),
-        *(cluster.address, str(API_PORT)),
-    ]
+    return doors.forwarder(lab, cluster, lab.port_of(cluster), cluster.address, API_PORT)
 
 
 def _pair(certificate: str, key: str, stem: Path) -> tuple[str, str]:

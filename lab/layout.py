@@ -34,6 +34,20 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Door:
+    """A Service of a cluster to which a port of the machine's 127.0.0.1 leads."""
+
+    name: str
+    port_offset: int
+    address_offset: int
+    """Of its ClusterIP in the cluster's range."""
+
+    service_port: int
+    deployments: tuple[str, ...]
+    """``namespace/name`` of what must be available behind it."""
+
+
+@dataclass(frozen=True)
 class Cluster:
     """One Kubernetes cluster of the lab."""
 
@@ -47,6 +61,9 @@ class Cluster:
     fixed_network: bool
     """Whether the lab lays down a CNI configuration; else nodes wait for a plugin."""
 
+    doors: tuple[Door, ...] = ()
+    """To Argo and the store, on the cluster that has them."""
+
     @property
     def api_service_address(self) -> str:
         """ClusterIP of the API server: the first of the range, as Kubernetes takes it."""
@@ -57,10 +74,19 @@ class Cluster:
         """ClusterIP of the cluster's DNS."""
         return str(IPv4Network(self.service_cidr)[10])
 
+    def address_of(self, door: Door) -> str:
+        """ClusterIP of the Service behind a door."""
+        return str(IPv4Network(self.service_cidr)[door.address_offset])
+
+    def piece_of(self, door: Door) -> str:
+        """Name of the piece that keeps a door open."""
+        return f"{self.name}-{door.name}"
+
     @property
     def pieces(self) -> tuple[str, ...]:
         """Everything of it that is started and can die, in the order of starting."""
-        return (*self.control_plane, *(node.name for node in self.nodes))
+        doors = (self.piece_of(door) for door in self.doors)
+        return (*self.control_plane, *(node.name for node in self.nodes), *doors)
 
     @property
     def control_plane(self) -> tuple[str, ...]:
@@ -68,6 +94,9 @@ class Cluster:
         parts = ("etcd", "apiserver", "gateway", "controllers", "scheduler")
         return tuple(f"{self.name}-{part}" for part in parts)
 
+
+STORE = Door("store", 2, 20, 9000, ("minio/minio",))
+ARGO = Door("argo", 3, 21, 2746, ("argo/workflow-controller", "argo/argo-server"))
 
 CLUSTERS = (
     Cluster(
@@ -87,6 +116,7 @@ CLUSTERS = (
         service_cidr="10.97.0.0/16",
         nodes=(Host("m1", "10.98.0.21"),),
         fixed_network=True,
+        doors=(STORE, ARGO),
     ),
 )
 
@@ -100,7 +130,8 @@ class Lab:
 
     name: str = "lab"
     port: int = DEFAULT_PORT
-    """Of the target's API server on the machine's 127.0.0.1; the next one is mgmt's."""
+    """Of the target's API server on the machine's 127.0.0.1; the next ones are mgmt's, the store's
+    and Argo's."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]{1,12}", self.name):
@@ -141,6 +172,10 @@ class Lab:
     def port_of(self, cluster: Cluster) -> int:
         """Port of its API server on the machine's 127.0.0.1."""
         return self.port + cluster.port_offset
+
+    def url_of(self, door: Door) -> str:
+        """Where this machine reaches a Service."""
+        return f"http://127.0.0.1:{self.port + door.port_offset}"
 
     def context(self, cluster: Cluster) -> str:
         """Its context in the kubeconfig: ``cnibench-lab`` for the target of the default lab."""

@@ -67,6 +67,30 @@ def images() -> dict[str, Path]:
     return {reference: file.resolve() for reference, file in found.items()}
 
 
+def image(repository: str) -> str:
+    """Whole name of the image that was made for a repository.
+
+    Raises:
+        InputError: there is none yet.
+    """
+    for reference in images():
+        if reference.startswith(f"{repository}:"):
+            return reference
+    raise InputError(f"no image of {repository} was made: {SETUP}")
+
+
+def argo_manifests() -> Path:
+    """Folder with the manifests that Argo publishes. Its name changes with what is in it.
+
+    Raises:
+        InputError: they are not here yet.
+    """
+    folder = tools.tools_directory() / "lab/argo-manifests"
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist: {SETUP}")
+    return folder.resolve()
+
+
 def missing() -> list[str]:
     """Every program that is absent, each with what to do about it."""
     problems = [
@@ -78,7 +102,7 @@ def missing() -> list[str]:
     absent = [name for name in (*CONTROL_PLANE, *NODE) if not (folder / name).exists()]
     if absent:
         problems.append(f"{folder} has no {', '.join(absent)}: {SETUP}")
-    for look in (tools.toolbox, tools.cni_plugins, images):
+    for look in (tools.toolbox, tools.cni_plugins, images, argo_manifests):
         try:
             look()
         except InputError as error:

@@ -21,6 +21,9 @@ from steps.lib.targets.namespaces.requirements import TOPOLOGY_KINDS, link_kind_
 MEMORY_MIB = 1024
 """Of one cluster without pods: its control plane and its nodes, with some room."""
 
+DOORS_MEMORY_MIB = 1536
+"""Of Argo and the store. Most of it has the API server, for the definitions of Argo's kinds."""
+
 DISK_MIB = 2048
 """Beside the images: what pods write, etcd, logs."""
 
@@ -44,7 +47,7 @@ def check(lab: Lab, clusters: Sequence[Cluster]) -> None:
     _require_root()
     starting = [each for each in clusters if not _runs(lab, f"{each.name}-apiserver")]
     problems = [*programs.missing(), *_kernel(), *_disk(lab), *_ports(lab, clusters)]
-    _refuse([*problems, *_memory(len(starting)), *inotify_problems(starting)])
+    _refuse([*problems, *_memory(starting), *inotify_problems(starting)])
 
 
 def check_machine(lab: Lab) -> None:
@@ -87,8 +90,9 @@ def _kernel() -> list[str]:
     return problems
 
 
-def _memory(clusters: int) -> list[str]:
-    needed, free = clusters * MEMORY_MIB, psutil.virtual_memory().available >> 20
+def _memory(clusters: Sequence[Cluster]) -> list[str]:
+    needed = sum(MEMORY_MIB + DOORS_MEMORY_MIB * bool(each.doors) for each in clusters)
+    free = psutil.virtual_memory().available >> 20
     if free >= needed:
         return []
     return [
@@ -129,12 +133,17 @@ def _overlay(folder: Path) -> list[str]:
 
 
 def _ports(lab: Lab, clusters: Sequence[Cluster]) -> list[str]:
-    return [
-        f"{lab.port_of(each)} of 127.0.0.1, the port of {each.name}, is taken: choose another by "
-        "`python -m lab --port`"
+    ports = [(lab.port_of(each), each.name, f"{each.name}-gateway") for each in clusters] + [
+        (lab.port + door.port_offset, door.name, each.piece_of(door))
         for each in clusters
-        # In this order: a gateway that has just been started is in its group before it listens.
-        if not _is_free(lab.port_of(each)) and not _runs(lab, f"{each.name}-gateway")
+        for door in each.doors
+    ]
+    return [
+        f"{port} of 127.0.0.1, the port of {name}, is taken: choose another by "
+        "`python -m lab --port`"
+        for port, name, piece in ports
+        # In this order: one that has just been started is in its group before it listens.
+        if not _is_free(port) and not _runs(lab, piece)
     ]
 
 

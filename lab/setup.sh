@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes a clone ready for the throw-away clusters, after images/setup.sh: Debian packages; in
-# .tools/lab the programs of a cluster and the images of its pods, as links into the cache; in
-# .tools/mirror the manifests and charts of the plugins that run there. Called again, it does only
-# what a change of its inputs asks for.
+# .tools/lab the programs of a cluster, the images of its pods and Argo's manifests, as links into
+# the cache; in .tools/mirror the manifests and charts of the plugins that run there. Called again, it
+# does only what a change of its inputs asks for.
 set -euo pipefail
 source "$(dirname "$0")/../images/lib.sh"
 
@@ -10,8 +10,11 @@ clone="$(dirname "$images")"
 # gcc and libc6-dev: one program has a part in C.
 debian_packages=(gcc libc6-dev openssl runc)
 # In this order, so that a cluster can be started while the others are compiled.
-families=(containerd etcd kubernetes)
-pod_images=(pause toolbox cni-plugins coredns flannel flannel-cni kube-router cilium)
+families=(containerd etcd kubernetes argo)
+pod_images=(
+    pause toolbox cni-plugins coredns flannel flannel-cni kube-router cilium
+    workflow-controller argoexec argocli minio step
+)
 
 main() {
     "$images/setup.sh"
@@ -22,9 +25,11 @@ main() {
         return
     fi
     rm --force .tools/lab/set-up
-    # Before half an hour of compiling.
-    .venv/bin/python -m lab check
-    check_disk
+    if [[ -n "$(families_to_compile)" ]]; then
+        # Before half an hour of compiling.
+        .venv/bin/python -m lab check
+        check_disk
+    fi
     install_debian_packages "${debian_packages[@]}"
     for family in "${families[@]}"; do
         link_programs "$family"
@@ -34,6 +39,7 @@ main() {
     done
     list_images
     fill_mirror
+    link_manifests
     remove_dead_links
     inputs >.tools/lab/set-up
     log "lab: ready"
@@ -42,8 +48,9 @@ main() {
 # Everything that decides what a finished set-up looks like.
 inputs() {
     printf '%s\n' "$cache"
-    digest_of .tools/toolbox/cnibench-toolbox.json lab/{setup.sh,mirror.txt} lab/images/* \
-        lab/programs/*.sh lab/programs/*/* images/lib.sh images/*/{build.sh,*.lock,go.*,packages.txt}
+    digest_of .tools/toolbox/cnibench-toolbox.json lab/*.sh lab/mirror.txt lab/images/* \
+        lab/programs/*.sh lab/programs/*/* images/lib.sh images/step/* requirements.lock \
+        images/*/{build.sh,*.lock,go.*,packages.txt} <(images/step/sources.sh)
 }
 
 is_ready() {
@@ -59,18 +66,23 @@ is_mirrored() {
     done <.tools/lab/mirrored
 }
 
-# A first build leaves 5 GB in the cache, and 12 GB in Go's own caches, which may be elsewhere. Later
-# ones leave as much less as families of programs are in the cache already.
-check_disk() {
-    local family key free_gib needed_gib=0
+families_to_compile() {
+    local family key
     for family in lab/programs/*/; do
         # The key that build.sh gives it.
         key="$(digest_of "$family"* lab/programs/build.sh images/go/requirements.lock)"
-        [[ -d $cache/programs-$(basename "$family")/$key ]] || needed_gib=$((needed_gib + 2))
+        [[ -d $cache/programs-$(basename "$family")/$key ]] || basename "$family"
     done
+}
+
+# A first build leaves 12 GB in the cache, and 14 GB in Go's own caches, which may be elsewhere. Later
+# ones leave as much less as families of programs are in the cache already.
+check_disk() {
+    local free_gib needed_gib
+    needed_gib=$((2 * $(families_to_compile | wc --lines)))
     free_gib=$(($(df --output=avail --block-size=1G "$cache" | tail --lines=1)))
-    ((needed_gib == 0 || free_gib >= needed_gib + 2)) \
-        || fail 2 "$cache has $free_gib GiB free and building needs $((needed_gib + 2)): make room, \
+    ((free_gib >= needed_gib + 4)) \
+        || fail 2 "$cache has $free_gib GiB free and building needs $((needed_gib + 4)): make room, \
 or set CNIBENCH_CACHE to a folder on another disk"
 }
 
@@ -99,21 +111,27 @@ print(json.dumps(dict(line.split() for line in sys.stdin), indent=2))' >.tools/l
 
 fill_mirror() {
     local entry
-    entry="$(cache_entry mirror "$(digest_of lab/mirror.txt lab/programs/*/go.{mod,sum})" \
-        collect_for_mirror)"
+    entry="$(lab/mirror.sh)"
     log "lab: filling the mirror of manifests"
     .venv/bin/python -m steps.lib.sources add "$entry"/*/* >.tools/lab/mirrored
 }
 
-# Kept in the cache, so that a new clone needs no sources of modules.
-collect_for_mirror() {
-    local family module path number=0
-    while read -r family module path; do
-        number=$((number + 1))
-        mkdir "$1/$number"
-        cp --recursive --no-preserve=mode \
-            "$(lab/programs/source.sh "$family" "$module")/$path" "$1/$number/"
-    done < <(grep --invert-match '^#' lab/mirror.txt)
+# Argo's own manifests, which `up` applies. They are no plugin's, so the mirror does without them.
+link_manifests() {
+    local key entry
+    key="$(digest_of lab/programs/argo/go.{mod,sum} lab/setup.sh)"
+    entry="$(cache_entry argo-manifests "$key" collect_argo)"
+    ln --symbolic --force --no-dereference "$entry" .tools/lab/argo-manifests
+}
+
+# The definitions of its kinds are 8 MB, which takes kustomize seconds, so that is done here. By their
+# annotation `up` sees that a cluster has these already.
+collect_argo() {
+    cp --recursive --no-preserve=mode \
+        "$(lab/programs/source.sh argo github.com/argoproj/argo-workflows/v3)/manifests" "$1/"
+    printf '%s\n' "resources: [manifests/base/crds/full]" \
+        "commonAnnotations: {cnibench/manifests: '$key'}" >"$1/kustomization.yaml"
+    .tools/lab/bin/kubectl kustomize "$1" >"$1/definitions.yaml"
 }
 
 # What an earlier version of this clone had and this one has not.

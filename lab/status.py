@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lab import api, node
+from lab import api, credentials, management, node
 from lab.groups import Groups
 from lab.layout import Cluster, Host, Lab
 from steps.lib.errors import TransientError
@@ -47,6 +47,8 @@ def show(lab: Lab) -> int:
         return NOTHING_HERE
     console.print(_table(found))
     console.print(f"external client: network namespace {_client(lab)}")
+    for cluster in lab.wanted():
+        _print_doors(console, lab, cluster)
     console.print(f"export KUBECONFIG={lab.kubeconfig}", soft_wrap=True)
     return UP if all(piece.healthy for piece in found) else SOMETHING_DOWN
 
@@ -59,6 +61,10 @@ def _pieces(lab: Lab, cluster: Cluster) -> list[Piece]:
     remarks |= {name: states.get(name, "not in the cluster") for name in hosts}
     bad = {f"{cluster.name}-apiserver"} if complaint else set()
     bad |= {name for name in hosts if not _is_fine(states.get(name), cluster)}
+    for door in cluster.doors:
+        found = complaint or management.complaint(lab, cluster, door)
+        remarks[cluster.piece_of(door)] = found or f"ready at {lab.url_of(door)}"
+        bad |= {cluster.piece_of(door)} if found else set()
     return [
         _piece(lab, cluster, name, hosts.get(name), remarks.get(name, ""), name not in bad)
         for name in cluster.pieces
@@ -106,6 +112,15 @@ def _process(pid: int) -> tuple[int, float, int] | None:
         return pid, process.create_time(), process.memory_info().rss
     except psutil.Error:
         return None
+
+
+def _print_doors(console: Console, lab: Lab, cluster: Cluster) -> None:
+    """What a person needs for the store and for Argo. Secrets are not shown but in a file."""
+    for door in cluster.doors:
+        console.print(f"{door.name}: {lab.url_of(door)}", soft_wrap=True)
+    file = credentials.environment_file(lab, cluster)
+    if file.exists():
+        console.print(f"source {file}  # for argo, and for --store s3://cnibench", soft_wrap=True)
 
 
 def _client(lab: Lab) -> str:

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from string import Template
 
-from lab import api, certificates, control_plane, images, network, node, processes, requirements
+from lab import (
+    api,
+    certificates,
+    control_plane,
+    images,
+    management,
+    network,
+    node,
+    processes,
+    requirements,
+)
 from lab.down import discard
 from lab.groups import Groups
 from lab.layout import DATA, Cluster, Host, Lab
@@ -33,10 +43,12 @@ def up(lab: Lab, clusters: Sequence[Cluster]) -> None:
             _begin(lab, cluster)
         certificates.write_kubeconfig(lab)
         network.make_switch(lab)
-        images.prepare()
+        if not all(node.init_pid(lab, host) for each in clusters for host in each.nodes):
+            images.prepare()
         with ThreadPoolExecutor() as pool:
             for done in [pool.submit(_up, lab, cluster) for cluster in clusters]:
                 done.result()
+        management.link_target(lab)
 
 
 def _begin(lab: Lab, cluster: Cluster) -> None:
@@ -59,10 +71,14 @@ def _up(lab: Lab, cluster: Cluster) -> None:
     for host in cluster.nodes:
         node.wait_containerd(lab, host)
         _complete_images(lab, host)
+    if cluster.doors:
+        management.apply(lab, cluster)
     for host in cluster.nodes:
         _wait_node(lab, cluster, host)
     if cluster.fixed_network:
         _wait_dns(lab, cluster)
+    if cluster.doors:
+        management.finish(lab, cluster)
 
 
 def _report(cluster: Cluster, what: str, names: list[str]) -> None:

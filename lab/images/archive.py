@@ -25,20 +25,29 @@ def main() -> None:
     parser.add_argument("--layer", type=Path, action="append", required=True, help="lowest first")
     parser.add_argument("--reference", action="append", required=True, help="whole name")
     parser.add_argument("--entrypoint", action="append", default=[], help="one word")
+    parser.add_argument("--environment", action="append", default=[], help="NAME=VALUE")
+    parser.add_argument("--user", default="", help="number of the user who runs it; root")
+    parser.add_argument("--directory", default="/", help="where it starts")
     arguments = parser.parse_args()
+    run = {
+        "Env": [f"PATH={PATH}", *arguments.environment],
+        "Entrypoint": arguments.entrypoint,
+        "User": arguments.user,
+        "WorkingDir": arguments.directory,
+    }
     with tarfile.open(arguments.output, "w") as archive:
-        write(archive, arguments.layer, arguments.reference, arguments.entrypoint)
+        write(archive, arguments.layer, arguments.reference, run)
 
 
 def write(
-    archive: tarfile.TarFile, layers: list[Path], references: list[str], entrypoint: list[str]
+    archive: tarfile.TarFile, layers: list[Path], references: list[str], run: dict[str, Any]
 ) -> None:
     """Adds the layers and the documents that describe them."""
     stored = [add_layer(archive, layer) for layer in layers]
     config = {
         "architecture": ARCHITECTURES[platform.machine()],
         "os": "linux",
-        "config": {"Env": [f"PATH={PATH}"], "Entrypoint": entrypoint, "WorkingDir": "/"},
+        "config": run,
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in stored]},
     }
     manifest = {

@@ -33,13 +33,15 @@ unpack() {
 
 # What NAME.sh sets. references are whole names, with registry and tag, since containerd looks for
 # those whatever a pod leaves out; packages are installed over the base; archives are Debian packages
-# that are fetched only, for unpack.
-families=() references=() base=toolbox entrypoint=() packages=() archives=()
+# that are fetched only, for unpack; lower are cache entries with a layer.tar each, which lie between
+# the base and what fill makes.
+families=() references=() base=toolbox lower=() packages=() archives=()
+entrypoint=() environment=() user="" directory=/
+toolbox="$("$images/toolbox/build.sh")"
 reference_plugins="$("$images/cni-plugins/build.sh")"
 # shellcheck source=/dev/null
 source "$folder/$image.sh"
 
-toolbox="$("$images/toolbox/build.sh")"
 declare -A program_entries=()
 for family in "${families[@]}"; do
     program_entries[$family]="$("$programs/build.sh" "$family")"
@@ -54,7 +56,7 @@ build_base() {
 }
 
 build() {
-    local root="$1/root" layers=()
+    local root="$1/root" entry layers=()
     mkdir "$root"
     if ((${#packages[@]} + ${#archives[@]})); then
         log "image $image: installing ${packages[*]}, fetching ${archives[*]}"
@@ -66,12 +68,16 @@ build() {
     if [[ $base == toolbox ]]; then
         layers+=(--layer "$base_entry/layer.tar")
     fi
+    for entry in "${lower[@]}"; do
+        layers+=(--layer "$entry/layer.tar")
+    done
     if [[ -n "$(ls --almost-all "$root")" ]]; then
         tar --create --file="$1/layer.tar" --directory="$root" --sort=name --numeric-owner .
         layers+=(--layer "$1/layer.tar")
     fi
     python3 "$folder/archive.py" "$1/image.tar" "${layers[@]}" \
-        "${references[@]/#/--reference=}" "${entrypoint[@]/#/--entrypoint=}"
+        "${references[@]/#/--reference=}" "${entrypoint[@]/#/--entrypoint=}" \
+        "${environment[@]/#/--environment=}" --user="$user" --directory="$directory"
     rm --recursive --force "$root" "$1/layer.tar"
     printf '%s\n' "${references[@]}" >"$1/references"
 }
@@ -79,4 +85,5 @@ build() {
 base_entry="$(cache_entry image-base "${toolbox##*/}" build_base)"
 # Which builds are inside decides what is built here, by their keys.
 cache_entry "image-$image" "$(digest_of "$folder"/{"$image".sh,build.sh,install.sh,archive.py} \
-    <(printf '%s\n' "${base_entry##*/}" "${program_entries[@]##*/}" "${reference_plugins##*/}"))" build
+    <(printf '%s\n' "${base_entry##*/}" "${program_entries[@]##*/}" "${reference_plugins##*/}" \
+        "${lower[@]##*/}" "${references[@]}"))" build

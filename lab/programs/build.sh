@@ -2,6 +2,7 @@
 # build.sh FAMILY compiles the programs of lab/programs/FAMILY into the cache, as bin/PROGRAM of the
 # printed path. Which programs and versions, its go.mod says; go.sum pins the sources. Its flags.sh
 # says what the project's own release says by flags: build tags, and the version the programs tell.
+# Where the archive of a module lacks what its repository has, flags.sh adds it to a copy.
 set -euo pipefail
 programs="$(cd "$(dirname "$0")" && pwd)"
 source "$programs/../../images/lib.sh"
@@ -15,7 +16,8 @@ export GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false -trimpath" GOWOR
 unset GOROOT
 
 # What flags.sh sets: the module whose version the programs tell, build tags, arguments of the
-# linker, and the names of programs that are not the last word of their package.
+# linker, and the names of programs that are not the last word of their package. It may have a function
+# complete_sources DIRECTORY, which completes a copy of the sources of version_of.
 version_of="" tags="" link_flags=""
 declare -A names=()
 # shellcheck source=/dev/null
@@ -30,12 +32,30 @@ build() {
     version="${version:-local}"
     tell_version "$version"
     log "$family: fetching the sources of $version_of $version"
+    if declare -F complete_sources >/dev/null; then
+        build_from_copy "$target/sources"
+    fi
     # Sorted, since Go lists them in any order.
     tools="$("$go" list tool | LC_ALL=C sort)"
     mapfile -t packages <<<"$tools"
     for package in "${packages[@]}"; do
         compile "$package" "${names[$package]:-${package##*/}}" "$((done += 1)) of ${#packages[@]}"
     done
+    rm --recursive --force "$target"/sources{,.mod,.sum}
+}
+
+# build_from_copy DIRECTORY has the programs compiled from a completed copy of the module, whose
+# archive was verified like all others. Called by build and with its variables.
+build_from_copy() {
+    local source
+    "$go" mod download "$version_of"
+    source="$("$go" list -m -f '{{.Dir}}' "$version_of")"
+    cp --recursive --no-preserve=mode "$source" "$1"
+    complete_sources "$1"
+    cp go.mod "$1.mod"
+    cp go.sum "$1.sum"
+    "$go" mod edit -replace="$version_of=$1" "$1.mod"
+    GOFLAGS+=" -modfile=$1.mod"
 }
 
 # tell_version v1.36.4 puts it into link_flags: {version} whole, {number} 1.36.4, {major}, {minor}.
