@@ -9,7 +9,7 @@ compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generat
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .PHONY: help setup demo test lint format render check-render bench schema docs lock clean \
-	lab-setup lab-up lab-status lab-down test-lab bench-lab
+	lab-setup lab-up lab-demo lab-status lab-down test-lab bench-lab
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ lab-setup: setup ## Compile and pack what the lab runs (half an hour on two core
 lab-up: lab-setup ## Start a throw-away real Kubernetes cluster on this machine, in namespaces
 	@$(bin)/python -m lab up
 
+lab-demo: lab-up ## Have Argo run a campaign of every plugin that can run in the lab
+	@lab/demo.sh
+
 lab-status: setup ## Say what of the lab runs, and which kubeconfig leads to it
 	@$(bin)/python -m lab status
 
@@ -69,6 +72,7 @@ schema: setup ## Write the JSON schemas of the catalog's files
 
 docs: setup ## Write the generated pages of docs/
 	$(bin)/python -m steps.lib.reference
+	$(bin)/python -m workflows.access
 
 lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest versions
 	$(compile) --extra dev --fork-strategy fewest --output-file requirements.lock pyproject.toml

@@ -172,8 +172,11 @@ def catalog(
     else:
         show.catalog(entries)
     if validate:
-        counts = [len(list(f)) for f in (entries.plugins, entries.profiles, entries.matrices)]
-        typer.echo(f"valid: {counts[0]} plugins, {counts[1]} profiles, {counts[2]} matrices")
+        counts = {
+            name: len(list(getattr(entries, name)))
+            for name in ("plugins", "profiles", "matrices", "targets")
+        }
+        typer.echo("valid: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
 
 
 @catalog_app.command()
@@ -211,13 +214,8 @@ def _load(path: Path, tools: Tools | None) -> Job:
 
 def _locked(job: Job, allow_unlocked: bool) -> Job:
     """The job with a digest of everything it installs, so that it can be repeated."""
-    unlocked = sources.unlocked(job)
-    if unlocked and not allow_unlocked:
-        raise InputError(
-            "these sources have no digest in sources.lock.yaml, so what is installed could change "
-            "any day:\n  " + "\n  ".join(unlocked) + "\nrun `cnibench catalog lock`, or allow it "
-            "with --allow-unlocked"
-        )
+    if not allow_unlocked:
+        sources.require_locked(job)
     return locking.pinned(job)
 
 

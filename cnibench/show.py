@@ -98,6 +98,7 @@ def catalog(entries: Catalog) -> None:
         *(("plugin", p.name, p.title) for p in entries.plugins),
         *(("profile", p.name, p.title) for p in entries.profiles),
         *(("matrix", m.name, f"{m.title}: {len(m.cells)} cells") for m in entries.matrices),
+        *(("target", t.name, f"{t.kind}, context {t.context}") for t in entries.targets),
     ]
     rows(("kind", "name", "what it is"), listed, Format.table)
 

@@ -55,9 +55,9 @@ def kubeconfig_of(lab: Lab, cluster: Cluster, user: str) -> str:
     return _document([_inside(lab, cluster, user, cluster.name)])
 
 
-def kubeconfig_inside(lab: Lab, cluster: Cluster) -> str:
-    """The administrator's kubeconfig, with the context that has it, for pods of another cluster."""
-    return _document([_inside(lab, cluster, "admin", lab.context(cluster))])
+def kubeconfig_inside(lab: Lab, cluster: Cluster, context: str) -> str:
+    """The administrator's kubeconfig with one context, for pods of another cluster."""
+    return _document([_inside(lab, cluster, "admin", context)])
 
 
 def write_kubeconfig(lab: Lab) -> None:

@@ -59,6 +59,7 @@ def _unpacked() -> Path:
     if not entry.is_dir():
         _remove_others(entry.parent)
         fresh = entry.with_suffix(".new")
+        _remove(fresh)
         (fresh / "state").mkdir(parents=True)
         present = _begin(fresh / "data", entry.parent)
         changed = [name for name in wanted if wanted[name] != present.get(name)]

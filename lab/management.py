@@ -17,6 +17,9 @@ TIMEOUT_S = 180.0
 
 NAMESPACE = "argo"
 TOKEN = "person-token"
+TARGET = "lab"
+"""What the catalog calls the target of a lab, of whatever name that lab is."""
+
 MANIFESTS = DATA / "management"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 MARK = "cnibench/manifests"
@@ -68,8 +71,8 @@ def link_target(lab: Lab) -> None:
     if target not in lab.wanted() or cluster not in lab.wanted():
         return
     if api.complaint(lab, cluster) is None:
-        kubeconfig = certificates.kubeconfig_inside(lab, target)
-        text = _secret(NAMESPACE, f"target-{lab.name}", {"kubeconfig": kubeconfig})
+        kubeconfig = certificates.kubeconfig_inside(lab, target, f"cnibench-{TARGET}")
+        text = _secret(NAMESPACE, f"target-{TARGET}", {"kubeconfig": kubeconfig})
         api.apply(lab, cluster, text)
 
 

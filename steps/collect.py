@@ -6,6 +6,7 @@ from hera.workflows import Output, Parameter
 
 from steps.lib.blocks import write_block, write_nodes
 from steps.lib.context import Context
+from steps.lib.missing import unmeasured_cells
 from steps.lib.settle import failures_of
 from steps.lib.stage import BlockInput, stage
 from steps.lib.state import BlockState
@@ -54,6 +55,9 @@ def _verdict(context: Context, state: BlockState, ratio: float | None) -> tuple[
     unfinished = [name for name in STAGE_TIMES if getattr(state, name) is None]
     if unfinished:
         return "failed", f"stages were ended before they could say: {', '.join(unfinished)}"
+    missing = unmeasured_cells(context.block, context.store)
+    if missing:
+        return "failed", f"it was ended before {len(missing)} cells were run, first {missing[0]}"
     limit = context.job.matrix.limits.drift_percent_max
     if ratio is not None and abs(ratio - 1) * 100 > limit:
         return "drifted", f"reference changed by a factor of {ratio:.3f}, limit {limit} %"

@@ -16,7 +16,7 @@ from steps.plan_cells import plan_cells
 from steps.preflight import preflight
 from steps.remove_plugin import remove_plugin
 from steps.restore_nodes import restore_nodes
-from steps.run_cell import run_cell
+from steps.run_cells import run_cells
 from steps.tune_nodes import tune_nodes
 from steps.verify_plugin import verify_plugin
 
@@ -55,7 +55,7 @@ BLOCK = (
     Stage(verify_plugin),
     Stage(tune_nodes),
     Stage(plan_cells),
-    Stage(run_cell, for_each=FanOut(output="cells", item="cell")),
+    Stage(run_cells, for_each=FanOut(output="groups", item="group")),
     Stage(restore_nodes, always=True),
     Stage(remove_plugin, always=True),
     Stage(collect, always=True),

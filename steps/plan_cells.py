@@ -4,6 +4,7 @@ from typing import Annotated
 
 from hera.workflows import Output, Parameter
 
+from steps.lib.cell_groups import cell_groups
 from steps.lib.missing import missing_cells
 from steps.lib.stage import BlockInput, stage
 
@@ -15,8 +16,8 @@ class PlanCellsInput(BlockInput):
 class PlanCellsOutput(Output):
     """What is left to do."""
 
-    cells: Annotated[
-        list[str], Parameter(name="cells", description="Ids of cells to run, in order")
+    groups: Annotated[
+        list[str], Parameter(name="groups", description="Cells to run, in order, by pod")
     ]
 
 
@@ -29,4 +30,5 @@ def plan_cells(plan_input: PlanCellsInput) -> PlanCellsOutput:
     Fails when: the store does not answer.
     """
     context = plan_input.open()
-    return PlanCellsOutput(cells=missing_cells(context.block, context.target, context.store))
+    missing = missing_cells(context.block, context.target, context.store)
+    return PlanCellsOutput(groups=cell_groups(context.block, missing))

@@ -50,8 +50,8 @@ def preflight(preflight_input: PreflightInput) -> PreflightOutput:
 def _claim(context: Context) -> None:
     target = context.target
     state = BlockState(
-        campaign=context.job.campaign.name,
-        block=context.block.id,
+        campaign=context.campaign,
+        block=context.block_id,
         plugin=context.block.plugin.name,
         profile=context.block.profile.name,
         repeat=context.block.repeat,

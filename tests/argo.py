@@ -73,7 +73,7 @@ def reference_problems(document: Document) -> list[str]:
         if field in spec and spec[field] not in known
     ]
     workflow = {f"workflow.parameters.{name}" for name in parameters(spec, "arguments")}
-    workflow |= {"workflow.status", "workflow.name", "item"}
+    workflow |= {f"workflow.{name}" for name in ("status", "name", "namespace", "uid")} | {"item"}
     for name, template in known.items():
         inside = workflow | {f"inputs.parameters.{n}" for n in parameters(template, "inputs")}
         inside |= {"inputs.parameters"} | {
@@ -82,9 +82,16 @@ def reference_problems(document: Document) -> list[str]:
             for output in parameters(known.get(of["template"], {}), "outputs")
         }
         for text in texts(template):
-            used = re.findall(r"\{\{=?(?:toJson\()?([\w.-]+)\)?\}\}", text)
-            found += [f"{name}: {reference} is not there" for reference in set(used) - inside]
+            found += [f"{name}: {reference} is not there" for reference in used(text) - inside]
         found += _task_problems(name, template, known)
+    return found
+
+
+def used(text: str) -> set[str]:
+    """What the tags of a text refer to: ``{{name}}``, or an expression, ``{{=toJson(name)}}``."""
+    found = set(re.findall(r"\{\{([^={}][^{}]*)\}\}", text))
+    for expression in re.findall(r"\{\{=(.*?)\}\}", text):
+        found |= set(re.findall(r"\b(?:workflow|inputs|tasks|item)\b[\w.-]*", expression))
     return found
 
 

@@ -5,19 +5,19 @@ import pytest
 from steps.lib.stage import BlockInput
 from steps.pipeline import FanOut, Stage
 from steps.plan_cells import plan_cells
-from steps.run_cell import run_cell
+from steps.run_cells import run_cells
 from tests.argo import Document, argument_problems, parameters, rendered, tasks, templates
 from workflows import parts
 
 
-@pytest.mark.parametrize("name", ["block.yaml", "campaign.yaml", "form.yaml"])
+@pytest.mark.parametrize("name", ["block.yaml", "campaign.yaml", "plugin.yaml"])
 def test_every_task_gives_its_template_what_it_asks_for(name: str) -> None:
     assert argument_problems(rendered(name)) == []
 
 
 def without_an_argument(document: Document) -> str:
-    del tasks(templates(document)["block"])["run-cell"]["arguments"]["parameters"][0]
-    return "run-cell: missing argument job"
+    del tasks(templates(document)["block"])["run-cells"]["arguments"]["parameters"][0]
+    return "run-cells: missing argument campaign"
 
 
 def with_an_unknown_argument(document: Document) -> str:
@@ -43,24 +43,27 @@ def test_a_broken_argument_is_found(breaks: Any) -> None:
 
 def test_an_argument_is_the_item_else_an_output_else_a_parameter_of_the_block() -> None:
     block = tasks(templates(rendered("block.yaml"))["block"])
-    given = {n: p["value"] for n, p in parameters(block["run-cell"], "arguments").items()}
+    given = {n: p["value"] for n, p in parameters(block["run-cells"], "arguments").items()}
     assert given == {
-        "job": "{{workflow.parameters.job}}",
-        "store": "{{workflow.parameters.store}}",
+        "campaign": "{{workflow.parameters.campaign}}",
         "block": "{{workflow.parameters.block}}",
-        "cell": "{{item}}",
+        "store": "{{workflow.parameters.store}}",
+        "target": "{{workflow.parameters.target}}",
+        "group": "{{item}}",
     }
-    assert block["run-cell"]["withParam"] == "{{tasks.plan-cells.outputs.parameters.cells}}"
+    assert block["run-cells"]["withParam"] == "{{tasks.plan-cells.outputs.parameters.groups}}"
 
 
 def test_a_stage_that_asks_for_what_nothing_gives_is_refused() -> None:
     known = {name: name for name in BlockInput.model_fields}
-    with pytest.raises(LookupError, match="stage run-cell needs cell, which is neither"):
-        parts.task(Stage(run_cell), known)
+    with pytest.raises(LookupError, match="stage run-cells needs group, which is neither"):
+        parts.task(Stage(run_cells), known)
     with pytest.raises(LookupError, match="stage plan-cells needs store"):
-        parts.task(Stage(plan_cells), {"job": "", "block": ""})
+        parts.task(Stage(plan_cells), {"campaign": "", "block": "", "target": ""})
 
 
 def test_a_fan_out_over_an_unknown_output_is_refused() -> None:
     with pytest.raises(LookupError):
-        parts.task(Stage(run_cell, for_each=FanOut("cels", "cell")), {"job": "", "store": ""})
+        parts.task(
+            Stage(run_cells, for_each=FanOut("grups", "group")), {"campaign": "", "store": ""}
+        )

@@ -3,23 +3,30 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from steps.lib.catalog import Catalog, Job
+from steps.lib.catalog import CATALOG, Job
 from steps.lib.database import open_database
+from steps.lib.manifest import register
+from steps.lib.models import TargetSpec
 from steps.lib.settle import release
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
 from tests.argo import Document, parameters, rendered, tasks, templates
 from tests.jobs import RR, TCP, job, matrix
 
+if TYPE_CHECKING:
+    from tests.seaweedfs import S3Server
+
+pytest_plugins = ["tests.seaweedfs"]
 pytestmark = pytest.mark.namespaces
 
 TARGET = "runner"
@@ -32,6 +39,7 @@ class Pods:
     document: Document
     folder: Path
     known: dict[str, str]
+    catalog: Path = CATALOG
     on_argo: bool = True
     ended: list[tuple[str, int]] = field(default_factory=list)
     stderr: str = ""
@@ -41,8 +49,10 @@ class Pods:
         for name, task in tasks(templates(self.document)[dag]).items():
             if only and name not in only:
                 continue
-            items = json.loads(self.resolved(task["withParam"])) if "withParam" in task else [None]
-            for item in items:
+            if "withParam" not in task:
+                self.run_task(task, None)
+                continue
+            for item in json.loads(self.resolved(task["withParam"])):
                 self.run_task(task, item)
 
     def run_task(self, task: Document, item: str | None) -> None:
@@ -67,6 +77,8 @@ class Pods:
         source.write_text(json.dumps(arguments))
         environment = os.environ | {e["name"]: e["value"] for e in script["env"]}
         environment["hera__outputs_directory"] = str(outputs)
+        environment["CNIBENCH_CATALOG"] = str(self.catalog)
+        environment["ARGO_PROGRESS_FILE"] = str(self.folder / "progress")
         # Images carry bytecode; here the processes share theirs, or each would compile everything.
         environment["PYTHONDONTWRITEBYTECODE"] = ""
         environment["PYTHONPYCACHEPREFIX"] = str(self.folder.parent / "bytecode")
@@ -92,8 +104,15 @@ class Pods:
 
 
 def pods_of(of: Job, folder: Path, document: str = "block.yaml", **more: str) -> Pods:
-    store = str(folder / "store")
-    given = {"job": of.model_dump_json(), "store": store, "target": TARGET} | more
+    """The pods of a block of a campaign that is registered already."""
+    target = of.campaign.target
+    register(of, open_target(target), open_store(str(folder / "store")))
+    given = {
+        "campaign": of.campaign.name,
+        "store": str(folder / "store"),
+        "target": target.model_dump_json(),
+        "holder": "",
+    } | more
     known = {f"workflow.parameters.{name}": value for name, value in given.items()}
     return Pods(rendered(document), folder, known)
 
@@ -115,9 +134,7 @@ def test_the_stages_of_a_block_end_with_rows_in_the_store(small: Job, tmp_path: 
     pods = pods_of(small, tmp_path, block="bridge-routes.base.r1")
     pods.run("block")
     names = list(tasks(templates(pods.document)["block"]))
-    cell = names.index("run-cell")
-    expected = [*names[: cell + 1], *names[cell:]]
-    assert pods.ended == [(name, 0) for name in expected], pods.stderr
+    assert pods.ended == [(name, 0) for name in names], pods.stderr
     assert rows(tmp_path, "select cell, status, reason from measurements order by cell") == [
         ("cross-node.tcp-1", "ok", None),
         ("cross-node.tcp-rr", "ok", None),
@@ -141,30 +158,92 @@ def test_a_block_that_is_stopped_is_put_back_by_the_exit_handler(
     assert rows(tmp_path, "select residue from blocks") == [([],)]
 
 
-def test_a_campaign_lists_the_blocks_that_lack_measurements(small: Job, tmp_path: Path) -> None:
-    pods = pods_of(small, tmp_path, "campaign.yaml")
+def test_a_block_of_which_a_pod_was_killed_is_not_ok(small: Job, tmp_path: Path) -> None:
+    pods = pods_of(small, tmp_path, block="bridge-routes.base.r1")
+    pods.run("block", "preflight", "install-plugin", "verify-plugin", "tune-nodes", "plan-cells")
+    pods.run("restore")
+    ((status, reason),) = rows(tmp_path, "select status, reason from blocks")
+    assert (status, reason[:34]) == ("failed", "it was ended before 2 cells were r")
+
+
+def test_a_group_of_cells_shows_how_far_it_is(small: Job, tmp_path: Path) -> None:
+    pods = pods_of(small, tmp_path, block="bridge-routes.base.r1")
+    pods.run("block")
+    assert (tmp_path / "progress").read_text() == "2/2"
+    groups = pods.known["tasks.plan-cells.outputs.parameters.groups"]
+    assert json.loads(groups) == ["cells-1-2-of-2"]
+
+
+# ---------- forms
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """The real catalog, with a target that this machine can be."""
+    shutil.copytree(CATALOG, tmp_path / "catalog")
+    target = f"name: {TARGET}\nkind: namespaces\n"
+    (tmp_path / "catalog" / "targets" / f"{TARGET}.yaml").write_text(target)
+    return tmp_path / "catalog"
+
+
+@pytest.fixture
+def bucket(s3_server: "S3Server", monkeypatch: pytest.MonkeyPatch) -> str:
+    """Address of a store in a bucket, which pods find by their environment."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{s3_server.new_bucket()}"
+
+
+def form_of(form: str, folder: Path, catalog: Path, /, **chosen: str) -> Pods:
+    """A form as it is offered, with what a person chose in it."""
+    document = rendered(form)
+    offered = parameters(document["spec"], "arguments").items()
+    filled = {name: field["value"] for name, field in offered}
+    unknown = chosen.keys() - filled
+    assert not unknown, f"the form has no {unknown}"
+    filled |= {"target": TARGET} | chosen
+    known = {f"workflow.parameters.{name}": value for name, value in filled.items()}
+    return Pods(document, folder, known | {"workflow.name": "cnibench-x7k2p"}, catalog)
+
+
+def test_a_form_registers_its_campaign_and_lists_the_blocks_that_lack_measurements(
+    tmp_path: Path, catalog: Path, bucket: str
+) -> None:
+    chosen = {"plugin": "bridge-routes", "repeats": "2", "store": bucket}
+    pods = form_of("plugin.yaml", tmp_path, catalog, **chosen)
     pods.run("campaign", "plan-blocks")
     assert pods.ended == [("plan-blocks", 0)], pods.stderr
-    blocks = pods.known["tasks.plan-blocks.outputs.parameters.blocks"]
-    assert json.loads(blocks) == ["bridge-routes.base.r1"]
+    put_out = {n.rpartition(".")[2]: text for n, text in pods.known.items() if "outputs" in n}
+    assert json.loads(put_out["blocks"]) == ["bridge-routes.base.r1", "bridge-routes.base.r2"]
+    assert put_out["campaign"] == "cnibench-x7k2p", "it was given no name"
+    assert TargetSpec.model_validate_json(put_out["where"]).name == TARGET
+    registered = open_database(open_store(bucket)).execute("select campaign from campaigns")
+    assert registered.fetchall() == [("cnibench-x7k2p",)]
 
 
-def test_the_form_makes_the_job_of_a_campaign(tmp_path: Path) -> None:
-    form = rendered("form.yaml")
-    given = {"name": "typed", "store": "unused", "target": TARGET}
-    offered = parameters(form["spec"], "arguments").items()
-    typed = given | {name: field["value"] for name, field in offered if "value" in field}
-    typed["context"] = "cluster"  # What a form for kubernetes leaves to be typed.
-    pods = Pods(form, tmp_path, {f"workflow.parameters.{n}": v for n, v in typed.items()})
-    pods.run("form", "make-job")
-    assert pods.ended == [("make-job", 0)], pods.stderr
-    made = Job.model_validate_json(pods.known["tasks.make-job.outputs.parameters.job"])
-    assert made.campaign.name == "typed"
-    assert [p.name for p in made.plugins] == list(Catalog().plugins.names)
-    pods.known["workflow.parameters.plugins"] = "macvlan, bridge-route"
-    pods.run("form", "make-job")
-    assert pods.ended[1] == ("make-job", 2)
-    assert "'bridge-route' is not in the catalog; did you mean 'bridge-routes'?" in pods.stderr
+@pytest.mark.parametrize(
+    ("field", "typed", "said"),
+    [
+        ("plugins", "macvlan, bridge-route", "'bridge-route' is not in the catalog; did you mean"),
+        ("repeats", "many", "repeats: expected a whole number, found 'many'"),
+        ("repeats", "0", "repeats: "),
+        ("repeats", "9" * 10_000, "repeats: "),
+        ("seed", "-1", "seed: "),
+        ("matrix", "../lab", "matrix: "),
+        ("name", "Lab 'x\n", "name: "),
+        ("name", "{{workflow.uid}}", "name: "),
+        ("name", "x" * 10_000, "name: "),
+        ("store", "s3://", "store"),
+        ("store", "results", "'results' is no bucket; write s3://bucket/name"),
+        ("target", "../lab", "no such file"),
+    ],
+)
+def test_a_field_of_a_form_that_is_wrong_is_said_in_words(
+    tmp_path: Path, catalog: Path, field: str, typed: str, said: str
+) -> None:
+    pods = form_of("campaign.yaml", tmp_path, catalog, **{"plugins": "macvlan"} | {field: typed})
+    pods.run("campaign", "plan-blocks")
+    assert pods.ended == [("plan-blocks", 2)]
+    assert said in pods.stderr
+    assert "Traceback" not in pods.stderr
 
 
 def test_a_stage_that_fails_ends_with_the_exit_status_of_its_error(
@@ -178,6 +257,10 @@ def test_a_stage_that_fails_ends_with_the_exit_status_of_its_error(
     wrong.run("block", "preflight")
     assert wrong.ended == [("preflight", 2)]
     assert "has no block 'no.such.block'" in wrong.stderr
+    unknown = pods_of(small, tmp_path, block="bridge-routes.base.r1", campaign="other")
+    unknown.run("block", "preflight")
+    assert unknown.ended == [("preflight", 2)]
+    assert "campaign 'other' is not registered in store" in unknown.stderr
 
 
 def test_outside_of_argo_the_error_is_raised_as_it_is(small: Job, tmp_path: Path) -> None:

@@ -8,14 +8,22 @@ its deadline, before it came to them. A block that has nothing to put back makes
 from collections.abc import Sequence
 from typing import Any
 
-from hera.workflows import DAG, WorkflowTemplate
+from hera.workflows import DAG, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
+from steps.lib.stage import BlockInput
 from steps.pipeline import BLOCK, Stage, output_model
 from workflows import parts
+from workflows.labels import LABELS
 
 NAME = "cnibench-block"
-PARAMETERS = ("job", "block", "store", "target")
+PARAMETERS = ("campaign", "block", "store", "target", "holder")
+HOLDER = Parameter(
+    name="holder",
+    value="",
+    description="Campaign whose blocks may take the target over from each other; empty: none",
+)
+TARGET = "{{=jsonpath(workflow.parameters.target, '$.name')}}"
 DEADLINE_S = 12 * 3600
 """A block that takes longer hangs: stages have limits of their own."""
 
@@ -23,30 +31,36 @@ DESCRIPTION = (
     "Installs one plugin, applies one profile, runs the cells that are still missing, and puts "
     "everything back. To end it early use **Stop**, not Terminate: only Stop puts things back."
 )
-ENDED = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
-"""Every way in which a task can have ended."""
+_HOLDER = (
+    "{{=workflow.parameters.holder == '' "
+    "? workflow.namespace + '/' + workflow.name + '/' + workflow.uid : workflow.parameters.holder}}"
+)
 
 
 def block_template() -> dict[str, Any]:
     """The WorkflowTemplate ``cnibench-block``."""
     with WorkflowTemplate(
         name=NAME,
-        labels=parts.LABELS,
+        labels=LABELS,
         annotations=parts.titles("Block", DESCRIPTION),
         entrypoint="block",
         on_exit="restore",
-        arguments=parts.parameters(PARAMETERS),
+        arguments=[*parts.parameters(BlockInput, PARAMETERS[:-1]), HOLDER],
         service_account_name="cnibench-block",
         # The lock is held until the exit handler has ended, so no other block meets a target that
         # is being put back.
-        synchronization=parts.exclusive(f"target-{parts.workflow_parameter('target')}"),
+        synchronization=parts.exclusive(f"target-{TARGET}"),
         parallelism=1,
         active_deadline_seconds=DEADLINE_S,
         pod_gc=m.PodGC(strategy="OnPodSuccess"),
         workflow_metadata=parts.metadata(
-            "{{workflow.parameters.block}} on {{workflow.parameters.target}}",
+            f"{parts.workflow_parameter('block')} on {TARGET}",
             DESCRIPTION,
             {
+                "campaign": "workflow.parameters.campaign",
+                "target": "jsonpath(workflow.parameters.target, '$.name')",
+            }
+            | {
                 name: f"split(workflow.parameters.block, '.')[{index}]"
                 for index, name in enumerate(("plugin", "profile", "repeat"))
             },
@@ -54,7 +68,7 @@ def block_template() -> dict[str, Any]:
     ) as template:
         _dag("block", BLOCK)
         _dag("restore", [s for s in BLOCK if s.always], when="{{workflow.status}} != Succeeded")
-    return _with_display_names(parts.with_access(template.to_dict()))
+    return _with_display_names(parts.finished(template.to_dict(), TARGET, _HOLDER))
 
 
 def _dag(name: str, stages: Sequence[Stage], when: str | None = None) -> None:
@@ -83,16 +97,12 @@ def _depends(before: Sequence[Stage], stage: Stage) -> str | None:
         return None
     first, last = before[0], before[-1]
     if stage.always:
-        ended = _any(last, ENDED)
+        ended = parts.ended(last.name)
         # A block whose first stage failed has not claimed the target: nothing of it is there.
         return ended if first.always else f"{first.name}.Succeeded && ({ended})"
     if last.for_each:
-        return _any(last, ENDED[:-1])
+        return parts.ended(last.name, parts.ENDED[:-1])
     return f"{last.name}.Succeeded"
-
-
-def _any(stage: Stage, states: Sequence[str]) -> str:
-    return " || ".join(f"{stage.name}.{state}" for state in states)
 
 
 def _with_display_names(document: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +110,6 @@ def _with_display_names(document: dict[str, Any]) -> dict[str, Any]:
     items = {s.name: s.for_each.item for s in BLOCK if s.for_each}
     for template in document["spec"]["templates"]:
         if template["name"] in items:
-            item = items[template["name"]]
-            shown = f"{{{{inputs.parameters.{item}}}}}"
+            shown = f"{{{{inputs.parameters.{items[template['name']]}}}}}"
             template["annotations"] = {"workflows.argoproj.io/display-name": shown}
     return document

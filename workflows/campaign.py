@@ -1,53 +1,179 @@
-"""A campaign as an Argo WorkflowTemplate: a list of blocks, each one a workflow of its own."""
+"""Campaigns as Argo WorkflowTemplates, which are also the submit forms of its UI.
 
+There are two, since a form shows all parameters of its template: ``cnibench-plugin`` measures one
+plugin now, ``cnibench-campaign`` compares many. Both make the campaign from what was chosen, and
+run its blocks, each one a workflow of its own.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
-from hera.workflows import DAG, WorkflowTemplate
+from hera.workflows import DAG, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
-from steps.pipeline import Stage
+from steps.leave_target import leave_target
+from steps.lib.catalog import Catalog, origins
+from steps.lib.models import Plugin
+from steps.pipeline import Stage, input_model
 from steps.plan_blocks import plan_blocks
-from workflows import block, parts
+from steps.write_report import write_report
+from workflows import block, catalog_map, parts
+from workflows.labels import LABELS
 
-NAME = "cnibench-campaign"
-PARAMETERS = ("job", "store", "target")
+CAMPAIGN = "cnibench-campaign"
+PLUGIN = "cnibench-plugin"
+
 PLAN = Stage(plan_blocks)
+RUN_BLOCK = "run-block"
+REPORT = Stage(write_report)
+LEAVE = Stage(leave_target)
+
 DEADLINE_S = 30 * 24 * 3600
 BLOCK_DEADLINE_S = 2 * block.DEADLINE_S
 """A block may first have to wait for one that was submitted by hand."""
 
-DESCRIPTION = (
-    "Runs every block of a campaign that still lacks measurements, one after the other. Submit the "
-    "same job again to resume it. To end it early use **Stop**, then Stop the block that runs."
+STORE = "s3://cnibench"
+REPEATS = "5"
+SEED = "1"
+
+END = (
+    "Results are in the store after each cell; with the name of an earlier campaign only what is "
+    "missing is run. To end it early use **Stop**, then Stop the block that runs."
 )
+CAMPAIGN_DESCRIPTION = f"Compares plugins, each on nodes tuned by each profile. {END}"
+PLUGIN_DESCRIPTION = f"Measures one plugin on nodes tuned by one profile. {END}"
+
+NAME = "workflow.parameters.name == '' ? workflow.name : workflow.parameters.name"
 
 
 def campaign_template() -> dict[str, Any]:
-    """The WorkflowTemplate ``cnibench-campaign``."""
-    known = {name: parts.workflow_parameter(name) for name in PARAMETERS}
+    """The WorkflowTemplate ``cnibench-campaign``: lists are texts, since forms know no lists."""
+    fields = {
+        "name": {"value": ""},
+        "plugins": {"value": ", ".join(_locked(_plugins()))},
+        "profiles": {"value": "base"},
+    }
+    return _template(CAMPAIGN, "Compare plugins", CAMPAIGN_DESCRIPTION, fields, {}, {})
+
+
+def plugin_template() -> dict[str, Any]:
+    """The WorkflowTemplate ``cnibench-plugin``: drop-downs only."""
+    fields = {
+        "plugin": {
+            "description": "Plugin to measure",
+            **_choice(_locked(_plugins())),
+        },
+        "profile": _choice(Catalog().profiles.names) | {"description": "How nodes are tuned"},
+    }
+    given = {n: parts.workflow_parameter(n.removesuffix("s")) for n in ("plugins", "profiles")}
+    labels = {n: f"workflow.parameters.{n}" for n in ("plugin", "profile")}
+    return _template(PLUGIN, "Measure one plugin", PLUGIN_DESCRIPTION, fields, given, labels)
+
+
+def _template(
+    name: str,
+    title: str,
+    description: str,
+    fields: dict[str, dict[str, Any]],
+    given: dict[str, str],
+    labels: dict[str, str],
+) -> dict[str, Any]:
+    """A form with some fields of its own, first, and those that both have."""
+    form = fields | _common_fields(with_name="name" not in fields)
+    known = {field: parts.workflow_parameter(field) for field in form} | given
     with WorkflowTemplate(
-        name=NAME,
-        labels=parts.LABELS,
-        annotations=parts.titles("Campaign", DESCRIPTION),
+        name=name,
+        labels=LABELS,
+        annotations=parts.titles(title, description),
         entrypoint="campaign",
-        arguments=parts.parameters(PARAMETERS),
-        service_account_name="cnibench-campaign",
+        on_exit="leave",
+        arguments=_parameters(form),
+        service_account_name="cnibench-block",
         # Not the lock of the blocks, or they would wait for their own campaign for ever.
         synchronization=parts.exclusive(f"campaign-{known['target']}"),
         parallelism=1,
         active_deadline_seconds=DEADLINE_S,
         pod_gc=m.PodGC(strategy="OnPodSuccess"),
         workflow_metadata=parts.metadata(
-            "{{=jsonpath(workflow.parameters.job, '$.campaign.title')}}", DESCRIPTION, {}
+            f"{{{{={NAME}}}}} on {known['target']}",
+            description,
+            {"campaign": NAME, "target": "workflow.parameters.target"} | labels,
         ),
     ) as template:
-        run_block = parts.run_workflow("run-block", block.NAME, block.PARAMETERS, BLOCK_DEADLINE_S)
-        with DAG(name="campaign", fail_fast=False, parallelism=1):
-            planned = parts.task(PLAN, known)
-            blocks = run_block(
-                name="run-block",
-                with_param=planned.get_parameter("blocks"),
-                arguments=known | {"block": "{{item}}"},
-            )
-            planned >> blocks
-    return parts.with_access(template.to_dict())
+        _campaign(known)
+        with DAG(name="leave"):
+            parts.task(LEAVE, known)
+    document = catalog_map.mount(parts.finished(template.to_dict(), known["target"]))
+    return _with_locks(document, f"target-{known['target']}")
+
+
+def _with_locks(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Have what a campaign itself does to the target wait for blocks: those of others, and its own.
+
+    A campaign that is stopped comes to its end while its block still runs.
+    """
+    lock = {"mutexes": [{"name": name}]}
+    for template in document["spec"]["templates"]:
+        if template["name"] in (PLAN.name, LEAVE.name):
+            template["synchronization"] = lock
+    return document
+
+
+def _campaign(known: dict[str, str]) -> None:
+    run_block = parts.run_workflow(RUN_BLOCK, block.NAME, block.PARAMETERS, BLOCK_DEADLINE_S)
+    # All are named, or a campaign with failed blocks would count as succeeded with its report.
+    targets = f"{PLAN.name} {RUN_BLOCK} {REPORT.name}"
+    with DAG(name="campaign", fail_fast=False, parallelism=1, target=targets):
+        planned = parts.task(PLAN, known | {"workflow": "{{workflow.name}}"})
+        put_out = {n: str(planned.get_parameter(n).value) for n in ("campaign", "where")}
+        blocks = run_block(
+            name=RUN_BLOCK,
+            with_param=planned.get_parameter("blocks"),
+            arguments={
+                "campaign": put_out["campaign"],
+                "block": "{{item}}",
+                "store": known["store"],
+                "target": put_out["where"],
+                "holder": parts.THIS_WORKFLOW,
+            },
+        )
+        reported = parts.task(REPORT, known | put_out)
+        planned >> blocks
+        # Whatever became of the blocks, and also where none was left to run.
+        reported.depends = f"{PLAN.name}.Succeeded && ({parts.ended(blocks.name)})"
+
+
+def _common_fields(*, with_name: bool) -> dict[str, dict[str, Any]]:
+    catalog = Catalog()
+    fields = {
+        "matrix": _choice(catalog.matrices.names),
+        "target": _choice(catalog.targets.names),
+        "repeats": {"value": REPEATS},
+        "seed": {"value": SEED},
+        "store": {"value": STORE},
+    }
+    return fields | ({"name": {"value": ""}} if with_name else {})
+
+
+def _plugins() -> list[Plugin]:
+    """What can be installed on a target that the form offers."""
+    kinds = {target.kind for target in Catalog().targets}
+    return [plugin for plugin in Catalog().plugins if kinds & set(plugin.targets)]
+
+
+def _locked(plugins: Sequence[Plugin]) -> list[str]:
+    """Names of those that can be installed as they are: each source has a digest on record."""
+    return [plugin.name for plugin in plugins if all(o.digest for o in origins(plugin))]
+
+
+def _choice(names: Sequence[str]) -> dict[str, Any]:
+    return {"value": names[0], "enum": list(names)}
+
+
+def _parameters(form: dict[str, dict[str, Any]]) -> list[Parameter]:
+    """The form, field by field, described as the stage describes its inputs."""
+    known = parts.descriptions(input_model(PLAN))
+    return [
+        Parameter(**{"name": name, "description": known.get(name), **field})
+        for name, field in form.items()
+    ]

@@ -1,4 +1,4 @@
-"""What both workflow templates share: parameters, wiring, labels, locks, access to the outside."""
+"""What the workflow templates share: parameters, wiring, labels, locks, access to the outside."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,29 +6,43 @@ from typing import Any
 from hera.workflows import Input, Parameter, Resource, Task
 from hera.workflows import models as m
 
-from steps.lib.stage import BlockInput
+from steps.lib import pod
 from steps.pipeline import Stage, input_model
 
 STORE_SECRET = "cnibench-store"
 """Secret whose entries become environment variables of every stage: see ``open_store``."""
 
 KUBECONFIG_MOUNT = "/run/cnibench/target"
-"""Where a stage finds the Secret ``target-<target>``; its entry ``kubeconfig`` leads to it."""
+"""Where a stage finds the Secret ``target-<name>``; its entry ``kubeconfig`` leads to it."""
 
-LABELS = {"app.kubernetes.io/part-of": "cnibench"}
+HOME = "/tmp"
+"""Of a user without one: programs keep what they cache there."""
+
+USER = 8737
+POD_SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""What the pod security level "restricted" asks for. Nodes are touched on the target only."""
+
+ENDED = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
+"""Every way in which a task can have ended."""
+
+RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
 
 
-TARGET = "Name of the target, as the job says it; nothing else runs on it meanwhile"
-
-
-def parameters(names: Iterable[str]) -> list[Parameter]:
-    """Parameters of a template, in the order of the submit form."""
-    known = descriptions(BlockInput) | {"target": TARGET}
+def parameters(model: type[Input], names: Iterable[str]) -> list[Parameter]:
+    """Parameters of a template, as the stages themselves describe their inputs."""
+    known = descriptions(model)
     return [Parameter(name=name, description=known[name]) for name in names]
 
 
 def descriptions(model: type[Input]) -> dict[str, str]:
-    """What the stages themselves say about their inputs, for the submit form."""
+    """What a stage says about its inputs, for the submit form."""
     return {
         name: str(parameter.description)
         for name, info in model.model_fields.items()
@@ -68,6 +82,11 @@ def task(stage: Stage, known: Mapping[str, str]) -> Task:
     return made
 
 
+def ended(task_name: str, states: Sequence[str] = ENDED) -> str:
+    """That a task has ended in one of these ways, for ``depends``."""
+    return " || ".join(f"{task_name}.{state}" for state in states)
+
+
 def run_workflow(name: str, template: str, names: Sequence[str], deadline_s: int) -> Any:
     """A leaf that creates a workflow from another template and waits for its end.
 
@@ -83,6 +102,7 @@ def run_workflow(name: str, template: str, names: Sequence[str], deadline_s: int
         inputs=[Parameter(name=n) for n in names],
         manifest=_manifest(template, names),
         set_owner_reference=True,
+        service_account_name="cnibench-campaign",
         success_condition="status.phase == Succeeded",
         failure_condition="status.phase in (Failed, Error)",
         active_deadline_seconds=deadline_s,
@@ -127,34 +147,42 @@ def metadata(title: str, description: str, labels: dict[str, str]) -> m.Workflow
     Args:
         title: May refer to workflow parameters.
         description: Likewise.
-        labels: Name to expression, beside those that every workflow gets.
+        labels: Name to expression; the UI shows them as columns. A value that is not a valid label
+            ends the workflow with that value as its message.
     """
-    job = "workflow.parameters.job"
-    # The lock goes by the parameter, the stages by the job. If the two disagree, the label's value
-    # is not a valid one, and Argo ends the workflow with that value as its message.
-    target = (
-        f"jsonpath({job}, '$.campaign.target.name') == workflow.parameters.target"
-        " ? workflow.parameters.target : 'the parameter target is not the target of the job'"
-    )
-    expressions = {"campaign": f"jsonpath({job}, '$.campaign.name')", "target": target} | labels
     return m.WorkflowMetadata(
         annotations=titles(title, description),
         labels_from={
-            f"cnibench/{name}": m.LabelValueFrom(expression=text)
-            for name, text in expressions.items()
+            f"cnibench/{name}": m.LabelValueFrom(expression=text) for name, text in labels.items()
         },
     )
 
 
-def with_access(document: dict[str, Any]) -> dict[str, Any]:
-    """Give every stage the store's credentials and the target's kubeconfig, where they exist."""
+THIS_WORKFLOW = "{{workflow.namespace}}/{{workflow.name}}/{{workflow.uid}}"
+
+
+def finished(document: dict[str, Any], target: str, holder: str = THIS_WORKFLOW) -> dict[str, Any]:
+    """Give every stage its rights: store and target, and nothing on this cluster.
+
+    Args:
+        document: The template.
+        target: Reference to the name of the target.
+        holder: In whose name it is held; workflows of one holder take it over from each other.
+    """
     spec = document["spec"]
-    secret = {"secretName": f"target-{workflow_parameter('target')}", "optional": True}
+    spec["securityContext"] = POD_SECURITY
+    secret = {"secretName": f"target-{target}", "optional": True}
     spec["volumes"] = [{"name": "target", "secret": secret}]
     for script in (t["script"] for t in spec["templates"] if "script" in t):
-        script["env"].append({"name": "KUBECONFIG", "value": f"{KUBECONFIG_MOUNT}/kubeconfig"})
+        script["env"] += [
+            {"name": "HOME", "value": HOME},
+            {"name": "KUBECONFIG", "value": f"{KUBECONFIG_MOUNT}/kubeconfig"},
+            {"name": pod.HOLDER, "value": holder},
+        ]
         script["envFrom"] = [{"secretRef": {"name": STORE_SECRET, "optional": True}}]
         script["volumeMounts"] = [
             {"name": "target", "mountPath": KUBECONFIG_MOUNT, "readOnly": True}
         ]
+        script["securityContext"] = CONTAINER_SECURITY
+        script["resources"] = RESOURCES
     return document

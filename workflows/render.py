@@ -14,8 +14,9 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from steps.lib import generated
 from workflows.access import access
 from workflows.block import block_template
-from workflows.campaign import campaign_template
-from workflows.form import form_template
+from workflows.campaign import campaign_template, plugin_template
+from workflows.catalog_map import config_maps
+from workflows.triggers import nightly, request_binding
 
 RENDERED = Path(__file__).parent / "rendered"
 COMMAND = "python -m workflows.render"
@@ -23,12 +24,21 @@ COMMAND = "python -m workflows.render"
 
 def render_all() -> dict[str, str]:
     """Every manifest by file name. The same code gives the same text."""
-    return {
+    manifests = {
         "access.yaml": _text("workflows/access.py", access()),
         "block.yaml": _text("workflows/block.py", [block_template()]),
         "campaign.yaml": _text("workflows/campaign.py", [campaign_template()]),
-        "form.yaml": _text("workflows/form.py", [form_template()]),
+        "catalog.yaml": _text("workflows/catalog", config_maps()),
+        "nightly.yaml": _text("workflows/triggers.py", [nightly()]),
+        "plugin.yaml": _text("workflows/campaign.py", [plugin_template()]),
+        "request.yaml": _text("workflows/triggers.py", [request_binding()]),
     }
+    base = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(manifests),
+    }
+    return manifests | {"kustomization.yaml": _text("workflows/render.py", [base])}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,5 +8,7 @@ user=8737
 entrypoint=(/bin/argoexec)
 
 fill() {
+    # It keeps there what it is told to create.
+    mkdir --mode=1777 "$1/tmp"
     install -D --target-directory="$1/bin" "${program_entries[argo]}/bin/argoexec"
 }

@@ -1,7 +1,8 @@
-"""The catalog: plugins, profiles and matrices as files. The folder listing is the registry."""
+"""The catalog: what campaigns can name, as files. The listing of a folder is the registry."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -11,9 +12,25 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from steps.lib.documents import line_of, read_yaml, suggest, validate
 from steps.lib.errors import InputError
 from steps.lib.explain import kind_of
-from steps.lib.models import Applied, Campaign, Digest, Matrix, Model, Origin, Plugin, Profile
+from steps.lib.models import (
+    Applied,
+    Campaign,
+    Digest,
+    Matrix,
+    Model,
+    Origin,
+    Plugin,
+    Profile,
+    TargetSpec,
+)
 
 CATALOG = Path(__file__).parents[2] / "workflows" / "catalog"
+
+
+def default_root() -> Path:
+    """The catalog's folder: that of this repository unless ``CNIBENCH_CATALOG`` names another."""
+    return Path(os.environ.get("CNIBENCH_CATALOG", CATALOG))
+
 
 LOCK = "sources.lock.yaml"
 """Beside the folders: what `cnibench catalog lock` found at the sources of all plugins."""
@@ -21,7 +38,7 @@ LOCK = "sources.lock.yaml"
 APPENDED = ("entries",)
 """Lists that a child adds to; every other list replaces its parent's."""
 
-EntryT = TypeVar("EntryT", Plugin, Profile, Matrix)
+EntryT = TypeVar("EntryT", Plugin, Profile, Matrix, TargetSpec)
 
 
 @dataclass(frozen=True)
@@ -130,7 +147,7 @@ class Lock(Model):
 class Catalog:
     """All that campaigns can name."""
 
-    root: Path = CATALOG
+    root: Path = field(default_factory=default_root)
 
     @property
     def plugins(self) -> Folder[Plugin]:
@@ -156,6 +173,11 @@ class Catalog:
     def matrices(self) -> Folder[Matrix]:
         """The traffic matrices."""
         return Folder(self.root / "matrices", Matrix)
+
+    @property
+    def targets(self) -> Folder[TargetSpec]:
+        """The clusters that forms offer; a campaign's file says its target itself."""
+        return Folder(self.root / "targets", TargetSpec)
 
 
 def origins(plugin: Plugin) -> tuple[Origin, ...]:
@@ -207,14 +229,14 @@ def complete(document: CommentedMap, source: Path, catalog: Catalog) -> Job:
         InputError: the campaign or an entry it names is wrong.
     """
     campaign = validate(Campaign, document, source)
-    for field, known, names in (
+    for place, known, names in (
         ("plugins", catalog.plugins.names, campaign.plugins),
         ("profiles", catalog.profiles.names, campaign.profiles),
         ("matrix", catalog.matrices.names, (campaign.matrix,)),
     ):
         for index, name in enumerate(names):
             if name not in known:
-                where = f"{source}:{line_of(document, (field, index))}: {field}"
+                where = f"{source}:{line_of(document, (place, index))}: {place}"
                 raise InputError(f"{where}: {name!r} is not in the catalog; {suggest(name, known)}")
     return Job(
         campaign=campaign,

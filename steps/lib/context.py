@@ -5,6 +5,8 @@ from functools import cached_property
 
 from steps.lib.catalog import Job
 from steps.lib.errors import CnibenchError, OwnershipError
+from steps.lib.manifest import registered
+from steps.lib.models import TargetSpec
 from steps.lib.plan import Block, make_plan
 from steps.lib.state import BlockState, Failure
 from steps.lib.store import Store, open_store
@@ -14,17 +16,31 @@ from steps.lib.targets.protocol import Target
 
 @dataclass(frozen=True)
 class Context:
-    """One block of one job, on its target, with its store."""
+    """One block of a registered campaign, on its target, with its store.
 
-    job: Job
-    block: Block
+    Stages are given names, and the job is read from the store when it is needed: what puts nodes
+    back asks only the target, and must not depend on the store.
+    """
+
+    campaign: str
+    block_id: str
     target: Target
     store_address: str
 
     @cached_property
     def store(self) -> Store:
-        """The store, opened when it is needed: what puts nodes back must not depend on it."""
+        """The store."""
         return open_store(self.store_address)
+
+    @cached_property
+    def job(self) -> Job:
+        """The campaign with all that it names, as it was registered."""
+        return registered(self.store, self.campaign)
+
+    @cached_property
+    def block(self) -> Block:
+        """The block as it was planned."""
+        return make_plan(self.job).block(self.block_id)
 
     def state(self) -> BlockState:
         """The state of this block on the target.
@@ -37,8 +53,7 @@ class Context:
             holder = f"{state.campaign}/{state.block}" if state else "nobody"
             raise OwnershipError(
                 f"target {self.target.name} is held by {holder}, not by "
-                f"{self.job.campaign.name}/{self.block.id}; "
-                "start the block again from its first stage"
+                f"{self.campaign}/{self.block_id}; start the block again from its first stage"
             )
         return state
 
@@ -51,7 +66,7 @@ class Context:
         return state is not None and self._is_mine(state)
 
     def _is_mine(self, state: BlockState) -> bool:
-        return (state.campaign, state.block) == (self.job.campaign.name, self.block.id)
+        return (state.campaign, state.block) == (self.campaign, self.block_id)
 
     def update(self, **changes: object) -> BlockState:
         """Change the state on the target and return it."""
@@ -75,10 +90,6 @@ class Context:
             self.update(failures=tuple(f for f in state.failures if f.stage != stage))
 
 
-def open_context(job: Job, block: str, store: str) -> Context:
-    """Attach to the target of a block.
-
-    Raises:
-        InputError: no such block.
-    """
-    return Context(job, make_plan(job).block(block), open_target(job.campaign.target), store)
+def open_context(campaign: str, block: str, store: str, target: TargetSpec) -> Context:
+    """Attach to the target of a block."""
+    return Context(campaign, block, open_target(target), store)

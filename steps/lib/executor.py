@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from steps.lib import progress
 from steps.lib.afterwards import afterwards
 from steps.lib.catalog import Job
 from steps.lib.errors import CnibenchError, InputError, OwnershipError, TransientError
@@ -99,7 +100,9 @@ def run_block(block: Block, store_address: str, report: Report) -> bool:
     Raises:
         InputError, OwnershipError: the next block would meet the same; the campaign ends.
     """
-    run = _BlockRun(block, report, {"job": block.job, "block": block.id, "store": store_address})
+    campaign = block.job.campaign
+    given = {"campaign": campaign.name, "target": campaign.target, "store": store_address}
+    run = _BlockRun(block, report, given | {"block": block.id})
     first, *middle = [s for s in BLOCK if not s.always]
     if not run.tried(first):
         return False
@@ -135,24 +138,28 @@ class _BlockRun:
     def tried(self, stage: Stage) -> bool:
         """Run a stage, all of its items; whether the block may go on."""
         for item in self._items(stage):
-            cell = item.get("cell")
-            self.report(Event(self.block, stage.name, cell))
+            self.report(Event(self.block, stage.name))
             try:
-                output = _with_retries(stage, self.known | item)
+                with progress.listening(lambda cell: self._pass_on(stage, cell)):
+                    output = _with_retries(stage, self.known | item)
             except (InputError, OwnershipError):
                 self.failed = True
-                self.report(Event(self.block, stage.name, cell, "failed"))
+                self.report(Event(self.block, stage.name, status="failed"))
                 raise
             except CnibenchError as error:
                 self.failed = True
-                self.report(Event(self.block, stage.name, cell, f"failed: {error}"))
+                self.report(Event(self.block, stage.name, status=f"failed: {error}"))
                 if stage.for_each is None:
                     return False
                 continue
-            self.report(Event(self.block, stage.name, cell, getattr(output, "status", "done")))
+            status = getattr(output, "status", "done")
+            self.report(Event(self.block, stage.name, status=status))
             if stage.for_each is None:
-                self.known |= output.model_dump(exclude={"exit_code", "result"})
+                self.known |= {name: getattr(output, name) for name in type(output).model_fields}
         return True
+
+    def _pass_on(self, stage: Stage, cell: progress.Cell) -> None:
+        self.report(Event(self.block, stage.name, cell.id, cell.status))
 
     def _items(self, stage: Stage) -> Iterator[dict[str, Any]]:
         if stage.for_each is None:

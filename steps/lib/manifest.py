@@ -55,6 +55,21 @@ def register(job: Job, target: Target, store: Store) -> None:
         register(job, target, store)
 
 
+def registered(store: Store, campaign: str) -> Job:
+    """The job of a campaign, as it was registered.
+
+    Raises:
+        InputError: the store has no such campaign.
+    """
+    stored = read_rows(store, "campaigns", campaign=campaign)
+    if not stored:
+        raise InputError(
+            f"campaign {campaign!r} is not registered in store {store.address}: start it by "
+            "`cnibench run`, or on Argo by its own template"
+        )
+    return Job.model_validate_json(stored[0]["document"])
+
+
 def _compare(name: str, stored: str, wanted: str) -> None:
     if stored != wanted:
         raise InputError(

@@ -112,6 +112,21 @@ def digest_of(path: Path) -> str:
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
 
 
+def require_locked(job: Job) -> None:
+    """Refuse to install what has no digest on record.
+
+    Raises:
+        InputError: something has none.
+    """
+    missing = unlocked(job)
+    if missing:
+        raise InputError(
+            "these sources have no digest in sources.lock.yaml, so what is installed could change "
+            "any day:\n  " + "\n  ".join(missing) + "\nrun `cnibench catalog lock`, or allow it "
+            "with --allow-unlocked"
+        )
+
+
 def unlocked(job: Job) -> list[str]:
     """``<plugin>: <url>`` of everything a job would install without knowing its digest."""
     return [

@@ -2,15 +2,19 @@
 
 import functools
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, TypeVar
 
-from hera.workflows import Input, Output, Parameter, RetryStrategy, script
+from hera.workflows import Artifact, Input, Output, Parameter, RetryStrategy, script
+from hera.workflows.models import Backoff, IntOrString
 
-from steps.lib.catalog import Job
+from steps.lib import pod
+from steps.lib.catalog import Catalog
 from steps.lib.context import Context, open_context
 from steps.lib.errors import CnibenchError, TransientError
+from steps.lib.models import TargetSpec
+from steps.lib.targets import open_target
 
 STEP_IMAGE = "cnibench-step:0.1.0"
 """Image of every stage's pod; an overlay replaces it by a digest."""
@@ -18,27 +22,46 @@ STEP_IMAGE = "cnibench-step:0.1.0"
 LOG = logging.getLogger("cnibench")
 
 
-class CampaignInput(Input):
-    """The job, and where results go."""
+CampaignParameter = Annotated[
+    str, Parameter(name="campaign", description="Name of a campaign that the store knows")
+]
+StoreParameter = Annotated[
+    str, Parameter(name="store", description="Where results go: s3://bucket or s3://bucket/name")
+]
 
-    job: Annotated[
-        Job, Parameter(name="job", description="Campaign with all catalog entries it names, JSON")
+
+class TargetInput(Input):
+    """A target that the catalog knows, as a form names it."""
+
+    target: Annotated[
+        str,
+        Parameter(name="target", description="Cluster to measure; its network is **replaced**"),
     ]
-    store: Annotated[
-        str, Parameter(name="store", description="Where results go: a directory or s3://bucket")
-    ]
+
+    def spec(self) -> TargetSpec:
+        """The target."""
+        return Catalog().targets.load(self.target)
 
 
-class BlockInput(CampaignInput):
-    """What every stage of a block is given: also which block."""
+class BlockInput(Input):
+    """What every stage of a block is given. Names, no documents: Argo keeps them for each node."""
 
+    campaign: CampaignParameter
     block: Annotated[
         str, Parameter(name="block", description="Block to run: plugin.profile.r<repeat>")
     ]
+    store: StoreParameter
+    target: Annotated[
+        TargetSpec, Parameter(name="target", description="Where the block runs, JSON")
+    ]
+
+    def spec(self) -> TargetSpec:
+        """The target."""
+        return self.target
 
     def open(self) -> Context:
         """The block, its target and its store."""
-        return open_context(self.job, self.block, self.store)
+        return open_context(self.campaign, self.block, self.store, self.target)
 
 
 InputT = TypeVar("InputT", bound=Input)
@@ -46,21 +69,25 @@ OutputT = TypeVar("OutputT", bound=Output)
 
 
 def stage(
-    *, deadline_s: int, retries: int = 0
+    *, deadline_s: int, retries: int = 0, artifacts: Sequence[Artifact] = ()
 ) -> Callable[[Callable[[InputT], OutputT]], Callable[[InputT], OutputT]]:
     """Make a Hera runner function of a stage.
 
     In a pod a known error ends the process with the error's own exit status, since that is what
-    Argo's retry expression sees; called from Python it is raised as it is. Either way it is noted
-    on the target first, so that ``collect`` can say why the block failed.
+    Argo's retry expression sees, and its message becomes the node's; called from Python it is
+    raised as it is. Either way it is noted on the target first, so that ``collect`` can say why
+    the block failed. A pod holds the target while it runs, and leaves it held for the next one.
 
     Args:
         deadline_s: Limit of the pod, in seconds.
         retries: How often a transient error is tried again.
+        artifacts: Files that it leaves to Argo, beside what its ``Output`` says.
     """
     retry = RetryStrategy(
         limit=str(retries),
         retry_policy="Always",
+        # Once soon, for a moment's trouble; once after longer than a server takes to start.
+        backoff=Backoff(duration="10s", factor=IntOrString(root="12")),
         expression=(
             "lastRetry.status == 'Error' || "
             f"asInt(lastRetry.exitCode) == {TransientError.exit_code}"
@@ -72,15 +99,15 @@ def stage(
         def run(*positional: InputT, **named: InputT) -> OutputT:
             # Hera's runner passes it by the name it has in the function.
             (stage_input,) = (*positional, *named.values())
+            pod.configure_logging()
             try:
-                output = function(stage_input)
-                _note(function.__name__, stage_input, None)
-                return output
-            except BaseException as error:
-                _note(function.__name__, stage_input, error)
-                if "ARGO_NODE_ID" not in os.environ or not isinstance(error, CnibenchError):
+                with _held(stage_input):
+                    return _noted(function, stage_input)
+            except CnibenchError as error:
+                if not pod.is_one():
                     raise
                 LOG.error("stage=%s status=%s %s", function.__name__, error.exit_code, error)
+                pod.say(str(error))
                 raise SystemExit(error.exit_code) from error
 
         run.retries = retries  # type: ignore[attr-defined]
@@ -89,6 +116,7 @@ def stage(
             image=STEP_IMAGE,
             active_deadline_seconds=deadline_s,
             retry_strategy=retry if retries else None,
+            outputs=list(artifacts),
         )
         decorated: Callable[[InputT], OutputT] = decorator(run)
         return decorated
@@ -102,6 +130,25 @@ def retries_of(stage: Callable[..., Any]) -> int:
     return int(stage.retries)  # type: ignore[attr-defined]
 
 
+def _held(stage_input: Input) -> AbstractContextManager[None]:
+    """The target, held in the name of the workflow; outside of Argo whoever calls holds it."""
+    holder = pod.holder()
+    if holder is None or not isinstance(stage_input, TargetInput | BlockInput):
+        return nullcontext()
+    return open_target(stage_input.spec()).lock(holder)
+
+
+def _noted(function: Callable[[InputT], OutputT], stage_input: InputT) -> OutputT:
+    """Call a stage; what goes wrong is noted on the target."""
+    try:
+        output = function(stage_input)
+    except BaseException as error:
+        _note(function.__name__, stage_input, error)
+        raise
+    _note(function.__name__, stage_input, None)
+    return output
+
+
 def _note(name: str, stage_input: Input, error: BaseException | None) -> None:
     """Note any error, an interrupt too: the block must not pass for complete.
 
@@ -109,7 +156,8 @@ def _note(name: str, stage_input: Input, error: BaseException | None) -> None:
     """
     if not isinstance(stage_input, BlockInput):
         return
-    stage_name = " ".join(filter(None, (name, getattr(stage_input, "cell", None))))
+    group = getattr(stage_input, "group", None)
+    stage_name = f"{name} {group}" if group else name
     try:
         context = stage_input.open()
         if error is None:

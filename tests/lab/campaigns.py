@@ -93,8 +93,8 @@ class Run:
 
     def said(self, stage: str) -> list[str]:
         """How a stage ended, each time."""
-        events = [e for e in self.events if isinstance(e, Event) and e.stage == stage]
-        return [str(e.status) for e in events if e.status is not None]
+        events = [e for e in self.events if isinstance(e, Event) and e.cell is None]
+        return [str(e.status) for e in events if e.stage == stage and e.status is not None]
 
 
 def _with(small: Job, changes: dict[str, Any], plugins: tuple[Plugin, ...]) -> Job:

@@ -148,7 +148,7 @@ class Happenings(ExitStack):
 
     def report(self, event: Event | Start) -> None:
         """For the executor."""
-        if not isinstance(event, Event) or event.stage != "run-cell":
+        if not isinstance(event, Event) or event.cell is None:
             return
         if event.status is None:
             self._to_come.pop(str(event.cell), lambda: None)()
@@ -206,19 +206,22 @@ def test_a_node_that_dies_in_mid_cell_is_said_and_its_block_is_on_record_when_it
     dies = threading.Timer(INTO_THE_CELL_S, labs.run, (lab, "kill-node", "n2"))
 
     def report(event: Event | Start) -> None:
-        if isinstance(event, Event) and event.stage == "run-cell" and event.status is None:
+        if isinstance(event, Event) and event.cell and event.status is None:
             dies.start()
 
     try:
         with pytest.raises(TransientError, match="node n2 does not report"):
             run.of(small, report)
-        (said,) = run.said("run-cell")
+        (said,) = run.said("run-cells")
         assert "n2" in said
         assert run.cells() == {}
         # What the node holds is undone by the next run; what went wrong is known now.
         status, reason = run.blocks()[FAST]
         assert status == "failed"
-        assert "run_cell cross-node.a: " in reason and "node n2 does not report" in reason
+        assert (
+            "run_cells cells-1-1-of-1: cross-node.a: " in reason
+            and "node n2 does not report" in reason
+        )
     finally:
         labs.run(lab, "up", "--only", "target")
     assert run.of(small) == [], run.blocks()

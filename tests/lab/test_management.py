@@ -144,14 +144,14 @@ print(sum((sources.mirror() / o.digest.removeprefix("sha256:")).exists() for o i
 def test_a_stage_reaches_the_target(environment: dict[str, str], tmp_path: Path) -> None:
     source = """
 from steps.lib.targets.kubernetes.api import connect
-api = connect("cnibench-argo")
+api = connect("cnibench-lab")
 print(sorted(node.metadata.name for node in api.call(api.core.list_node).items))
 """
     mounted = {
         "env": [{"name": "KUBECONFIG", "value": "/target/kubeconfig"}],
         "volumeMounts": [{"name": "target", "mountPath": "/target"}],
     }
-    volume = {"name": "target", "secret": {"secretName": "target-argo"}}
+    volume = {"name": "target", "secret": {"secretName": "target-lab"}}
     workflow = step(source, script=mounted, volumes=[volume])
     assert log_of(environment, tmp_path, workflow) == "['n1', 'n2']\n"
 

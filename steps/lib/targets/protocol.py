@@ -204,8 +204,12 @@ class Target(Protocol):
     def let_go(self) -> None:
         """Take away what only looking at the target needed; a block that holds it stays."""
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Hold the target against any other campaign; OwnershipError if it is taken."""
+    def lock(self, workflow: str | None = None) -> AbstractContextManager[None]:
+        """Hold the target against any other campaign; OwnershipError if it is taken.
+
+        A workflow is a row of processes: while one of its blocks is open, the target stays held
+        between them.
+        """
 
     def prepare(self) -> None:
         """Bring the target up from any state, also after a kill: idempotent, no leftovers."""

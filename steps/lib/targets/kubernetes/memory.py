@@ -7,7 +7,7 @@ import socket
 import threading
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,13 +16,20 @@ from typing import Any
 
 from kubernetes import client
 
+from steps.lib.afterwards import afterwards
 from steps.lib.errors import CnibenchError, OwnershipError
 from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, AnswerError, Api
 
 LABELS = PART_OF | {"app.kubernetes.io/component": "memory"}
 
 LEASE = "cnibench"
+WORKFLOW = "workflow"
+"""First word of a workflow's identity; that of a process is its machine's name."""
+
 LEASE_S = 60
+WORKFLOW_LEASE_S = 600
+"""Between two pods of a workflow nobody renews; the next one may wait for its node or its image."""
+
 RENEW_S = 15.0
 
 logger = logging.getLogger(__name__)
@@ -70,33 +77,61 @@ def is_held(api: Api) -> bool:
     return present is not None and _is_in_force(present)
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lease, and for how long without renewing it."""
+
+    identity: str
+    duration_s: int
+
+    @classmethod
+    def this_process(cls) -> "Holder":
+        """This process: it is over with it."""
+        return cls(f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}", LEASE_S)
+
+    @classmethod
+    def workflow(cls, name: str) -> "Holder":
+        """A workflow: each of its pods takes the lease over from the one before."""
+        return cls(f"{WORKFLOW}/{name}", WORKFLOW_LEASE_S)
+
+
 @contextmanager
-def lease(api: Api, target: str) -> Iterator[None]:
+def lease(
+    api: Api, target: str, holder: Holder, stays: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """Hold the target against every other campaign, from wherever it is run.
 
     A lease of the API server that is renewed by a thread (Kubernetes, coordination.k8s.io/v1). Who
     was killed holds it for ``LEASE_S`` seconds more. Who could not renew it in time, a laptop that
     slept, and finds it taken, may not do anything on the target any more: ``Api.revoke``.
 
+    Args:
+        api: The target's.
+        target: Its name, for errors.
+        holder: Who holds it.
+        stays: Asked at the end: whether the holder goes on holding it, with nobody renewing.
+
     Raises:
         OwnershipError: somebody else holds it.
     """
-    holder = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
     _acquire(api, target, holder)
     stop = threading.Event()
     renewer = threading.Thread(target=_renew, args=(api, holder, stop), daemon=True)
     renewer.start()
-    try:
-        yield
-    finally:
+
+    def leave() -> None:
         stop.set()
         renewer.join()
-        _let_go(api, holder)
+        if not stays():
+            _let_go(api, holder.identity)
+
+    with afterwards(leave, "the lease stays until it ends by itself"):
+        yield
 
 
-def _acquire(api: Api, target: str, holder: str) -> None:
+def _acquire(api: Api, target: str, holder: Holder) -> None:
     present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
-    if present is not None and _is_in_force(present):
+    if present is not None and _keeps_out(present, holder):
         raise OwnershipError(
             f"target {target} is measuring already (the lease is held by "
             f"{present.spec.holder_identity}, renewed at {present.spec.renew_time:%H:%M:%S} "
@@ -123,6 +158,10 @@ def _let_go(api: Api, holder: str) -> None:
     api.get(api.coordination.delete_namespaced_lease, LEASE, NAMESPACE, body=body)
 
 
+def _keeps_out(present: Any, holder: Holder) -> bool:
+    return present.spec.holder_identity != holder.identity and _is_in_force(present)
+
+
 def _is_in_force(present: Any) -> bool:
     expires = present.spec.renew_time + timedelta(seconds=present.spec.lease_duration_seconds)
     return expires > datetime.now(UTC) and not _has_died(present.spec.holder_identity)
@@ -131,35 +170,35 @@ def _is_in_force(present: Any) -> bool:
 def _has_died(holder: str) -> bool:
     """Whether the holder was a process of this machine that is no more."""
     host, pid, *_ = holder.split("/")
-    return host == socket.gethostname() and not Path("/proc", pid).exists()
+    return host != WORKFLOW and host == socket.gethostname() and not Path("/proc", pid).exists()
 
 
-def _lease(holder: str, resource_version: str | None) -> client.V1Lease:
+def _lease(holder: Holder, resource_version: str | None) -> client.V1Lease:
     return client.V1Lease(
         metadata=client.V1ObjectMeta(name=LEASE, labels=PART_OF, resource_version=resource_version),
         spec=client.V1LeaseSpec(
-            holder_identity=holder,
-            lease_duration_seconds=LEASE_S,
+            holder_identity=holder.identity,
+            lease_duration_seconds=holder.duration_s,
             renew_time=datetime.now(UTC),
         ),
     )
 
 
-def _renew(api: Api, holder: str, stop: threading.Event) -> None:
+def _renew(api: Api, holder: Holder, stop: threading.Event) -> None:
     """Keep the lease until told to stop; one renewal that fails is tried again."""
     while not stop.wait(RENEW_S):
         try:
             present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
             if present is None:
                 return  # Our namespace was taken down with all in it, as at a campaign's end.
-            if present.spec.holder_identity != holder:
+            if present.spec.holder_identity != holder.identity:
                 api.revoke(
                     "the target was taken by another campaign "
                     f"({present.spec.holder_identity}) while this one could not renew its lease"
                 )
                 return
-            api.call(
-                api.coordination.patch_namespaced_lease, LEASE, NAMESPACE, _lease(holder, None)
-            )
+            # Only the version that was seen to be ours.
+            body = _lease(holder, present.metadata.resource_version)
+            api.call(api.coordination.patch_namespaced_lease, LEASE, NAMESPACE, body)
         except CnibenchError as error:
             logger.warning("the lease could not be renewed: %s", error)

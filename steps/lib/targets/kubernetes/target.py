@@ -20,7 +20,7 @@ from steps.lib.targets.kubernetes.api import Api, connect
 from steps.lib.targets.kubernetes.baseline import Baseline
 from steps.lib.targets.kubernetes.endpoints import Endpoints
 from steps.lib.targets.kubernetes.installer import Installer
-from steps.lib.targets.kubernetes.memory import Memory, is_held, lease
+from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.namespaces.settings import is_inherited
 from steps.lib.targets.protocol import (
@@ -170,11 +170,15 @@ class KubernetesTarget:
         return needs.problem(self._agents, self._all_nodes, plugin.needs)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, workflow: str | None = None) -> Iterator[None]:
         """Hold the cluster against any other campaign, from wherever it is run."""
         self._api.ensure_namespace()
-        with lease(self._api, self.name):
+        holder = Holder.workflow(workflow) if workflow else Holder.this_process()
+        with lease(self._api, self.name, holder, lambda: bool(workflow) and self._is_open()):
             yield
+
+    def _is_open(self) -> bool:
+        return self.load_state() is not None
 
     def prepare(self) -> None:
         """Remove whatever a killed run left; refuse nodes that are not as they once were.

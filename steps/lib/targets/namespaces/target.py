@@ -91,7 +91,7 @@ class NamespacesTarget:
     def let_go(self) -> None:
         """Looking needs nothing here."""
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, workflow: str | None = None) -> AbstractContextManager[None]:
         """Hold the whole machine, since targets of other names would share its CPUs."""
         return locks.machine(self.name)
 

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# A campaign of every plugin that can run in the lab, by Argo, in the lab that is up; then its answers
+# from the store. Called again, it runs what is missing.
+set -euo pipefail
+clone="$(cd "$(dirname "$0")/.." && pwd)"
+cd "$clone"
+campaign=${1:-lab-demo}
+matrix=${2:-smoke}
+# shellcheck source=/dev/null
+source /run/cnibench-lab/mgmt/environment.sh
+PATH="$clone/.tools/lab/bin:$clone/.venv/bin:$PATH"
+export PATH
+
+workflow="$(argo submit --from workflowtemplate/cnibench-campaign --output name \
+    --parameter name="$campaign" --parameter matrix="$matrix" --parameter repeats=1)"
+echo "[demo] workflow $workflow; follow it: argo watch $workflow"
+phase=""
+while [[ ! $phase =~ ^(Succeeded|Failed|Error)$ ]]; do
+    sleep 15
+    phase="$(argo get "$workflow" --output json | python3 -c '
+import json, sys
+
+status = json.load(sys.stdin)["status"]
+blocks = [n for n in status.get("nodes", {}).values() if n.get("templateName") == "run-block"]
+blocks = sorted((n for n in blocks if n["type"] == "Pod"), key=lambda n: n["startedAt"] or "~")
+done = [n for n in blocks if n["phase"] in ("Succeeded", "Failed", "Error")]
+now = [n["displayName"] for n in blocks if n["phase"] == "Running"]
+print(f"[demo] {len(done)} of {len(blocks)} blocks", *now, file=sys.stderr)
+print(status.get("phase", ""))')"
+done
+argo get "$workflow"
+cnibench ask coverage --store s3://cnibench --campaign "$campaign"
+cnibench ask fastest-plugin --store s3://cnibench --campaign "$campaign"
+cnibench report --store s3://cnibench --campaign "$campaign" --output report.html
+[[ $phase == Succeeded ]]

@@ -1,0 +1,124 @@
+"""Stage 6: measure a group of cells, one after the other, and store each as it ends."""
+
+import logging
+import time
+from collections import Counter
+from typing import Annotated
+
+from hera.workflows import Output, Parameter
+
+from steps.lib import progress
+from steps.lib.cell_groups import cells_of
+from steps.lib.context import Context
+from steps.lib.errors import (
+    CnibenchError,
+    InputError,
+    OwnershipError,
+    RefusedError,
+    TransientError,
+)
+from steps.lib.measure import Measured, failed, measure
+from steps.lib.stage import BlockInput, stage
+from steps.lib.store import measured_cells, store_measurement
+
+LOG = logging.getLogger("cnibench")
+
+STORE_PATIENCE_S = 150.0
+STORE_INTERVAL_S = 10.0
+"""A store may be restarted. What was measured is not thrown away for that."""
+
+
+class RunCellsInput(BlockInput):
+    """Some cells of the block."""
+
+    group: Annotated[
+        str, Parameter(name="group", description="Cells to run in one pod, by planned order")
+    ]
+
+
+class RunCellsOutput(Output):
+    """How it went."""
+
+    summary: Annotated[str, Parameter(name="summary", description="Cells by status")]
+
+
+@stage(deadline_s=4 * 3600, retries=2)
+def run_cells(cells_input: RunCellsInput) -> RunCellsOutput:
+    """Run each cell between fresh endpoints, judge it, store it once.
+
+    Reads: the plugin's fingerprint, before and after each cell; which cells are stored already.
+    Writes: raw output, intervals, and last the measurement, which makes the others visible.
+    Fails when: the target changed hands, or store or target do not answer. A cell that cannot be
+    run, or did not measure what its name says, is a stored row, not a failure.
+    """
+    context = cells_input.open()
+    done = measured_cells(context.store, context.campaign, context.block_id)
+    to_do = cells_of(context.block, cells_input.group, done)
+    statuses: Counter[str] = Counter()
+    errors: dict[str, CnibenchError] = {}
+    for number, cell in enumerate(to_do, start=1):
+        progress.tell(progress.Cell(cell))
+        try:
+            status = _run_cell(context, cell)
+            statuses[status] += 1
+        except (InputError, OwnershipError):
+            raise  # Every other cell would meet the same.
+        except CnibenchError as error:
+            # The next cell may well succeed; what was missed is tried again with the whole group.
+            errors[cell] = error
+            status = f"failed: {error}"
+        progress.tell(progress.Cell(cell, status, number, len(to_do)))
+        if cell in errors and not _answer(context):
+            break
+    _raise_first(errors)
+    return RunCellsOutput(summary=", ".join(f"{n} {s}" for s, n in statuses.items()))
+
+
+def _run_cell(context: Context, cell: str) -> str:
+    """Measure and store a cell; its status."""
+    planned, state = context.block.cell(cell), context.state()
+    installed = context.target.installation()
+    if installed is None or installed.fingerprint != state.plugin_fingerprint:
+        raise OwnershipError(
+            f"target {context.target.name} no longer carries what block {context.block_id} "
+            "installed; somebody changed it. Start the block again"
+        )
+    measured: Measured
+    try:
+        measured = measure(context, planned, state)
+    except RefusedError as error:
+        measured = failed(context, planned, state, str(error))
+    _store(context, measured)
+    return str(measured.row["status"])
+
+
+def _store(context: Context, measured: Measured) -> None:
+    deadline = time.monotonic() + STORE_PATIENCE_S
+    while True:
+        try:
+            store_measurement(context.store, measured.row, measured.intervals, [], measured.raw)
+            return
+        except TransientError as error:
+            if time.monotonic() > deadline:
+                raise
+            LOG.warning("the store is asked again: %s", error)
+        time.sleep(STORE_INTERVAL_S)
+
+
+def _answer(context: Context) -> bool:
+    """Whether target and store answer; else every other cell would fail for the same reason."""
+    try:
+        measured_cells(context.store, context.campaign, context.block_id)
+        context.state()
+    except TransientError:
+        return False
+    return True
+
+
+def _raise_first(errors: dict[str, CnibenchError]) -> None:
+    """Raise one of the kind that is tried again, if there is one, else one that is not."""
+    if not errors:
+        return
+    transient = any(isinstance(error, TransientError) for error in errors.values())
+    kind = TransientError if transient else RefusedError
+    raise kind("; ".join(f"{cell}: {error}" for cell, error in errors.items()))

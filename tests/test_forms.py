@@ -1,0 +1,118 @@
+"""The templates as Argo's submit form shows them: what a person sees and can choose."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from steps.lib.catalog import Catalog, origins
+from tests.argo import Document, parameters, rendered, templates
+from workflows.access import PAGE, ROLES, rights_page
+
+FORMS = {
+    "plugin.yaml": [
+        "plugin", "profile", "matrix", "target", "repeats", "seed", "store", "name",
+    ],
+    "campaign.yaml": [
+        "name", "plugins", "profiles", "matrix", "target", "repeats", "seed", "store",
+    ],
+}  # fmt: skip
+"""Fields in the order in which they are shown."""
+
+
+def fields(form: str) -> dict[str, Document]:
+    return parameters(rendered(form)["spec"], "arguments")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_has_few_fields_in_a_sensible_order_each_explained(form: str) -> None:
+    assert list(fields(form)) == FORMS[form]
+    assert len(fields(form)) <= 10
+    for field in fields(form).values():
+        assert field["description"]
+        assert "value" in field, "a form that is sent off as it is must be valid"
+        assert field["value"] in field.get("enum", [field["value"]])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_whatever_can_be_chosen_is_a_drop_down_of_the_catalog(form: str) -> None:
+    offered = {name: field["enum"] for name, field in fields(form).items() if "enum" in field}
+    catalog = Catalog()
+    assert offered["matrix"] == list(catalog.matrices.names)
+    assert offered["target"] == list(catalog.targets.names)
+    if form == "plugin.yaml":
+        assert offered["plugin"] == installable(catalog)
+        assert offered["profile"] == list(catalog.profiles.names)
+
+
+def installable(catalog: Catalog) -> list[str]:
+    """Plugins for clusters whose sources all have a digest on record."""
+    on_clusters = [p for p in catalog.plugins if "kubernetes" in p.targets]
+    return [p.name for p in on_clusters if all(origin.digest for origin in origins(p))]
+
+
+def test_what_a_campaign_compares_by_default_can_be_installed_as_it_is() -> None:
+    names = fields("campaign.yaml")["plugins"]["value"].split(", ")
+    assert names == installable(Catalog())
+    assert len(names) > 5
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_says_what_it_is_and_starts_where_it_should(form: str) -> None:
+    document = rendered(form)
+    annotations = document["metadata"]["annotations"]
+    assert annotations["workflows.argoproj.io/title"]
+    assert "**Stop**" in annotations["workflows.argoproj.io/description"]
+    assert document["spec"]["entrypoint"] in templates(document)
+
+
+@pytest.mark.parametrize("form", [*FORMS, "block.yaml"])
+def test_every_run_has_the_labels_that_the_list_shows_as_columns(form: str) -> None:
+    labels = rendered(form)["spec"]["workflowMetadata"]["labelsFrom"]
+    assert {"cnibench/campaign", "cnibench/target"} <= set(labels)
+    assert ("cnibench/plugin" in labels) == (form != "campaign.yaml")
+
+
+@pytest.mark.parametrize("form", [*FORMS, "block.yaml"])
+def test_no_value_of_a_form_reaches_a_shell_or_a_command_line(form: str) -> None:
+    for template in templates(rendered(form)).values():
+        if "script" not in template:
+            continue
+        script = template["script"]
+        assert script["command"] == ["python"]
+        assert script["source"] == "{{inputs.parameters}}", "a file of JSON, which Hera reads"
+        assert not re.search("{{", " ".join(script["args"]))
+
+
+@pytest.mark.parametrize("form", [*FORMS, "block.yaml"])
+def test_pods_are_the_user_that_the_image_was_made_for(form: str) -> None:
+    dockerfile = Path(__file__).parents[1] / "images" / "step" / "Dockerfile"
+    (user,) = re.findall(r"^USER (\d+)$", dockerfile.read_text(), re.MULTILINE)
+    assert rendered(form)["spec"]["securityContext"]["runAsUser"] == int(user)
+
+
+@pytest.mark.parametrize("form", [*FORMS, "block.yaml"])
+def test_pods_meet_the_restricted_level(form: str) -> None:
+    spec = rendered(form)["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for template in spec["templates"]:
+        if "script" in template:
+            security = template["script"]["securityContext"]
+            assert security == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert template["script"]["resources"]["limits"]
+
+
+def test_the_page_of_rights_is_what_the_code_grants() -> None:
+    assert PAGE.read_text(encoding="utf-8") == rights_page(), "run: make docs"
+
+
+def test_no_role_may_do_everything_or_read_secrets() -> None:
+    for role in ROLES:
+        for rule in role.rules:
+            assert "*" not in (*rule.verbs, *rule.resources)
+            assert "secrets" not in rule.resources
+            assert "delete" not in rule.verbs
