@@ -232,7 +232,7 @@ def test_a_target_without_its_secret_is_said_in_words(argo: Argo) -> None:
             del secret["metadata"][field]
         argo.kubectl("apply", "-n", "argo", "-f", "-", given=json.dumps(secret))
     assert ended["status"]["phase"] == "Failed"
-    assert "Secret" in messages(ended)
+    assert "the entry `kubeconfig` of the Secret target-" in messages(ended)
 
 
 HOSTILE = "it's \"quoted\"\n, {{workflow.uid}}, {{=sprig.env('HOME')}}, ../x, $(id > /tmp/x); `id`"

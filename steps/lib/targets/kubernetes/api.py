@@ -28,6 +28,7 @@ from kubernetes.client import (
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
+from steps.lib import pod
 from steps.lib.errors import InputError, OwnershipError, RefusedError, TransientError
 
 NAMESPACE = "cnibench"
@@ -48,6 +49,12 @@ GONE_TIMEOUT_S = 60.0
 ACCOUNT_TIMEOUT_S = 30.0
 RETRY_INTERVAL_S = 0.25
 RETRY_INTERVAL_MAX_S = 2.0
+
+ADVICE = (
+    "`kubectl config get-contexts` lists the contexts of the file that KUBECONFIG names (else "
+    "~/.kube/config)"
+)
+POD_ADVICE = "the kubeconfig is the entry `kubeconfig` of the Secret target-<name of the target>"
 
 _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _AGAIN = (0, 429, 500, 502, 503, 504)
@@ -82,10 +89,8 @@ def connect(context: str) -> "Api":
             persist_config=False,
         )
     except (ConfigException, OSError, yaml.YAMLError) as error:
-        raise InputError(
-            f"target.context {context!r} cannot be used: {error}; `kubectl config get-contexts` "
-            "lists the contexts of the file that KUBECONFIG names (else ~/.kube/config)"
-        ) from error
+        advice = POD_ADVICE if pod.is_one() else ADVICE
+        raise InputError(f"target.context {context!r} cannot be used: {error}; {advice}") from error
     # Trying again is done here, where the time is limited; urllib3 would do it in silence.
     configuration.retries = False
     configuration.keep_alive = True
