@@ -1,6 +1,7 @@
 """The embedded target comes up from any state, leaves nothing behind and touches nothing else."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -200,3 +201,11 @@ def test_a_target_that_is_not_up_is_named() -> None:
     target = target_named("t-down")
     with pytest.raises(CnibenchError, match=r"network namespace cnib-t-down\.n1 does not exist"):
         target.inventory(target.nodes()[0])
+
+
+def test_a_tool_can_be_interrupted_although_a_shell_runs_us_in_its_background() -> None:
+    ours = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    ours += "from steps.lib.targets.namespaces.programs import run; "
+    ours += "print(run(['sh', '-c', 'kill -INT $$; exit 0']).exit_code)"
+    done = subprocess.run([sys.executable, "-c", ours], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == -signal.SIGINT

@@ -15,10 +15,11 @@ ENVIRONMENT = {
 }
 """All that programs get to see of ours: no locale, proxy or library path may change a result."""
 
-DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+DIE_WITH_PARENT = ("env", "--default-signal=INT", "setpriv", "--pdeathsig", "KILL", "--")
 """Kills a child when the *thread* that started it ends: never start one from a short-lived thread.
 
-It survives ``execve`` of ordinary programs, so ``nsenter`` and ``sh`` in between keep it.
+It survives ``execve`` of ordinary programs, so ``nsenter`` and ``sh`` in between keep it. A shell
+that runs us in its background has us ignore SIGINT; children get its usual meaning back.
 """
 
 
