@@ -26,7 +26,7 @@ from tests.lab.labs import MGMT
 NAMESPACE = "argo"
 STORE = "s3://cnibench"
 ENDED = ("Succeeded", "Failed", "Error")
-END_TIMEOUT_S = 420.0
+END_TIMEOUT_S = 600.0
 POLL_S = 1.0
 
 Document = dict[str, Any]
@@ -120,7 +120,7 @@ class Argo:
         done = self.request("PUT", f"/api/v1/workflows/{NAMESPACE}/{name}/{verb}", {"name": name})
         assert done["status_code"] == 200, done
 
-    def until(self, answer: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
+    def until(self, answer: Callable[[], bool], what: str, timeout_s: float = 240.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not answer():
             assert time.monotonic() < deadline, f"{what}: not within {timeout_s:g} s"
