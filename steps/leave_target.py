@@ -21,8 +21,8 @@ def leave_target(leave_input: LeaveTargetInput) -> LeaveTargetOutput:
 
     Reads: the state of a block that was ended before its own end.
     Writes: the target.
-    Fails when: a block is still running, which says so by its lease; it is better left alone, and
-    the next campaign's end does this, too.
+    Fails when: the target does not answer, or somebody outside of this campaign holds it, who does
+    this at the end. On Argo it waits for a block that still runs, by the lock of the target.
     """
     release(open_target(leave_input.spec()))
     return LeaveTargetOutput()

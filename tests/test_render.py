@@ -182,7 +182,10 @@ def test_a_failed_block_does_not_stop_the_campaign_and_no_two_run_at_once(name: 
 def test_service_accounts_exist() -> None:
     documents = list(YAML(typ="safe").load_all((RENDERED / "access.yaml").read_text()))
     accounts = {d["metadata"]["name"] for d in documents if d["kind"] == "ServiceAccount"}
-    assert accounts >= {rendered(name)["spec"]["serviceAccountName"] for name in TEMPLATES}
+    specs = [rendered(name)["spec"] for name in TEMPLATES]
+    users = [*specs, *(template for spec in specs for template in spec["templates"])]
+    assert accounts >= {u["serviceAccountName"] for u in users if "serviceAccountName" in u}
+    assert all("serviceAccountName" in spec for spec in specs)
 
 
 def test_the_base_holds_every_manifest() -> None:

@@ -32,10 +32,10 @@ class Role:
 
 REPORT = Rule(ARGO, ("workflowtaskresults",), ("create", "patch"), "Argo's executor reports by it")
 
-BLOCK = Role("cnibench-block", "pods of a block", (REPORT,))
+BLOCK = Role("cnibench-block", "the pods of all stages", (REPORT,))
 CAMPAIGN = Role(
     "cnibench-campaign",
-    "pods of a campaign",
+    "the pod that starts a block",
     (REPORT, Rule(ARGO, ("workflows",), ("create", "get"), "starts each block and follows it")),
 )
 PERSON = Role(

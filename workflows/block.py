@@ -31,7 +31,7 @@ DESCRIPTION = (
     "Installs one plugin, applies one profile, runs the cells that are still missing, and puts "
     "everything back. To end it early use **Stop**, not Terminate: only Stop puts things back."
 )
-_HOLDER = (
+HELD_BY = (
     "{{=workflow.parameters.holder == '' "
     "? workflow.namespace + '/' + workflow.name + '/' + workflow.uid : workflow.parameters.holder}}"
 )
@@ -68,7 +68,7 @@ def block_template() -> dict[str, Any]:
     ) as template:
         _dag("block", BLOCK)
         _dag("restore", [s for s in BLOCK if s.always], when="{{workflow.status}} != Succeeded")
-    return _with_display_names(parts.finished(template.to_dict(), TARGET, _HOLDER))
+    return _with_display_names(parts.finished(template.to_dict(), TARGET, HELD_BY))
 
 
 def _dag(name: str, stages: Sequence[Stage], when: str | None = None) -> None:
