@@ -62,6 +62,7 @@ lab-down: setup ## Take the lab down; nothing of it stays
 	@$(bin)/python -m lab down
 
 test-lab: lab-setup ## Run the tests that need a real cluster, in a lab of their own
+	@tests/lab/setup.sh
 	$(bin)/pytest tests/lab
 
 bench-lab: lab-setup ## Measure installing, removing and idling of each plugin, and pod start

@@ -39,15 +39,16 @@ lock() {
     fi
 }
 
-# install_debian_packages NAME... installs those that are not there.
-install_debian_packages() {
-    local package missing=()
+# install_debian_packages NAME... installs those that are not there. In a shell of its own, so that a
+# set-up which then compiles for half an hour lets others install meanwhile.
+install_debian_packages() (
+    package="" missing=()
     for package in "$@"; do
         dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null \
             | grep --quiet --line-regexp installed || missing+=("$package")
     done
     if ((${#missing[@]} == 0)); then
-        return
+        exit
     fi
     lock "$cache/apt.lock"
     log "installing Debian packages: ${missing[*]}"
@@ -57,7 +58,7 @@ install_debian_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get --quiet=2 --yes --no-install-recommends \
         --option DPkg::Lock::Timeout=300 install "${missing[@]}" >/dev/null \
         || fail 1 "apt-get could not install: ${missing[*]}"
-}
+)
 
 # digest_of FILE... prints a short digest of their contents and the machine's architecture.
 digest_of() {

@@ -10,7 +10,7 @@ clone="$(dirname "$images")"
 # gcc and libc6-dev: one program has a part in C.
 debian_packages=(gcc libc6-dev openssl runc)
 # In this order, so that a cluster can be started while the others are compiled.
-families=(containerd etcd kubernetes argo)
+families=(containerd etcd kubernetes argo minio)
 pod_images=(
     pause toolbox cni-plugins coredns flannel flannel-cni kube-router cilium
     workflow-controller argoexec argocli minio step

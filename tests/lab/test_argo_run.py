@@ -15,6 +15,7 @@ from steps.lib.database import open_database
 from steps.lib.questions import ask
 from steps.lib.store import open_store
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from tests.browser import look
 from tests.lab import labs
 from tests.lab.argo import (
     RENDERED,
@@ -143,13 +144,20 @@ def test_logs_outlive_their_pods(argo: Argo, block: Document) -> None:
     assert "Traceback" not in log
 
 
-def test_the_report_is_shown_by_the_ui_under_its_content_policy(argo: Argo, ran: Document) -> None:
+def test_the_report_looks_in_the_ui_as_it_does_without_its_content_policy(
+    argo: Argo, ran: Document, tmp_path: Path
+) -> None:
     (report,) = nodes(ran, "write-report")
     shown = argo.artifact(ran, report, "report")
     assert shown.status == 200
     assert "text/html" in shown.headers["Content-Type"]
-    assert "default-src 'none'" in shown.headers["Content-Security-Policy"]
+    policy = {n: shown.headers[n] for n in ("Content-Type", "Content-Security-Policy")}
+    assert "default-src 'none'" in policy["Content-Security-Policy"]
     assert "bridge-routes" in shown.data.decode()
+    in_the_ui = look(tmp_path / "ui", shown.data, policy)
+    alone = look(tmp_path / "file", shown.data, {"Content-Type": policy["Content-Type"]})
+    assert in_the_ui.complaints == []
+    assert in_the_ui.picture == alone.picture
 
 
 def test_a_second_campaign_for_a_target_waits_and_the_same_name_again_runs_nothing(

@@ -25,13 +25,19 @@ RETRIES = 3
 CONFLICT = 409
 CONFLICT_TRIES = 5
 
+_FULL = "the server's disk is full; make room there and start again, what is stored is whole"
+_NO_SPACE = "no space left on device"
 _ADVICE = {
+    "XMinioStorageFull": _FULL,
+    # What MinIO says when its disk becomes full in the middle of an object.
+    "IncompleteBody": f"the server did not keep all that it was sent; if {_FULL}",
     "NoSuchBucket": "there is no such bucket; make it, or correct --store",
     "InvalidAccessKeyId": "the server does not know this key; correct AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret does not fit; correct AWS_SECRET_ACCESS_KEY",
     "AccessDenied": "this key may not do that; give it read and write access to the bucket",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
 }
+_BUSY = ("SlowDown", "ServiceUnavailable")
 
 
 @dataclass(frozen=True)
@@ -218,9 +224,12 @@ class S3Store:
         try:
             yield
         except S3Error as error:
-            if error.response.status >= 500 or error.code in ("SlowDown", "ServiceUnavailable"):
+            full = _NO_SPACE in (error.message or "")
+            advice = _FULL if full else _ADVICE.get(error.code or "")
+            transient = error.response.status >= 500 or error.code in _BUSY
+            if transient and advice is None:
                 raise TransientError(f"{where}: {error.code}: {error.message}") from error
-            advice = _ADVICE.get(error.code or "", error.message or "the server gave no reason")
+            advice = advice or error.message or "the server gave no reason"
             raise InputError(f"{where}: {error.code}: {advice}") from error
         except MaxRetryError as error:
             if isinstance(error.reason, SSLError):

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# What the lab's tests need beside the lab: a browser, to look at a report as Argo's UI shows it.
+set -euo pipefail
+source "$(dirname "$0")/../../images/lib.sh"
+
+install_debian_packages chromium
