@@ -78,8 +78,6 @@ def link_target(lab: Lab) -> None:
 
 def apply_templates(lab: Lab, cluster: Cluster) -> None:
     """Apply the pipeline's templates, with the step image that this clone made."""
-    if not OVERLAY.is_dir():
-        return
     name, _, tag = programs.image("docker.io/cnibench/step").rpartition(":")
     # In a copy, since what kustomize knows of images of templates is the overlay's own.
     folder = _fresh(lab.folder(cluster) / "workflows")

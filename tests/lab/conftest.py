@@ -8,7 +8,6 @@ import pytest
 from lab.layout import Lab
 from steps.lib.targets.kubernetes.api import Api, connect
 from steps.lib.targets.kubernetes.nodes import linux
-from tests.lab.argo import Argo
 from tests.lab.labs import TARGET, run
 
 
@@ -42,16 +41,3 @@ def api(lab: Lab) -> Iterator[Api]:
 def nodes(api: Api) -> list[str]:
     """Names of the target's nodes."""
     return [str(node.metadata.name) for node in linux(api)]
-
-
-@pytest.fixture(scope="module")
-def argo(lab: Lab, api: Api) -> Iterator[Argo]:
-    """Argo and MinIO beside the target, both ready.
-
-    They go with the module: other tests bring up labs of their own, and there is room for two.
-    """
-    was_up = len(lab.wanted()) > 1
-    run(lab, "up")
-    yield Argo(lab)
-    if not was_up:
-        run(lab, "down", "--only", "mgmt")

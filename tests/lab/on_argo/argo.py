@@ -52,17 +52,10 @@ class Argo:
                 patch.setenv(name, value)
             yield
 
-    @cached_property
-    def token(self) -> str:
-        """That of a person, who has no more rights than the role for people."""
-        return self.kubectl(
-            "create", "token", f"--namespace={NAMESPACE}", "cnibench-person"
-        ).strip()
-
     def request(self, method: str, path: str, body: Any = None, token: str = "") -> Document:
         """Ask Argo's server; what it answers, with the status as ``status_code``."""
         url = f"http://{self.environment['ARGO_SERVER']}{path}"
-        headers = {"Authorization": token or f"Bearer {self.token}"}
+        headers = {"Authorization": token or self.environment["ARGO_TOKEN"]}
         answer = urllib3.request(method, url, json=body, headers=headers, timeout=30)
         document: Document = json.loads(answer.data or "{}")
         return document | {"status_code": answer.status}
@@ -225,4 +218,4 @@ def _run(
     )
 
 
-RENDERED = Path(__file__).parents[2] / "workflows" / "rendered"
+RENDERED = Path(__file__).parents[3] / "workflows" / "rendered"

@@ -5,7 +5,8 @@ import json
 import pytest
 from ruamel.yaml import YAML
 
-from tests.lab.argo import RENDERED, Argo, Document
+from lab.programs import image
+from tests.lab.on_argo.argo import RENDERED, Argo, Document
 from workflows.access import ROLES, Role
 
 pytestmark = pytest.mark.lab
@@ -34,8 +35,8 @@ def test_what_is_stored_is_what_was_applied(argo: Argo, name: str) -> None:
     """No field is dropped by a model that does not know it; the step's image is the lab's own."""
     applied = document(name)
     stored = argo.get(applied["kind"].lower(), applied["metadata"]["name"])
-    (image,) = _images(stored["spec"]) or {""}
-    text = json.dumps(applied["spec"]).replace("cnibench-step:0.1.0", image)
+    own = image("docker.io/cnibench/step")
+    text = json.dumps(applied["spec"]).replace("cnibench-step:0.1.0", own)
     assert stored["spec"] == json.loads(text)
 
 
@@ -70,8 +71,8 @@ def overlay(argo: Argo, name: str) -> list[Document]:
 def test_the_example_says_image_and_bucket_once_for_all_templates(argo: Argo) -> None:
     templates = overlay(argo, "example")
     assert len(templates) == len(TEMPLATES)
-    (image,) = {image for each in templates for image in _images(each["spec"])}
-    assert image.startswith("registry.example/cnibench/step@sha256:")
+    (found,) = {name for each in templates for name in _images(each["spec"])}
+    assert found.startswith("registry.example/cnibench/step@sha256:")
     forms = [each["spec"]["arguments"]["parameters"] for each in templates]
     stores = {p["value"] for form in forms for p in form if p["name"] == "store" and "value" in p}
     assert stores == {"s3://my-bucket/cnibench"}

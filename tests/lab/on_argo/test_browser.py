@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import look
+from tests.lab.on_argo.browser import look
 
 pytestmark = pytest.mark.lab
 

@@ -1,9 +1,12 @@
 """Campaigns as people run them on a real Argo: by a form or a file, stopped, disturbed, resumed."""
 
+import base64
+import copy
 import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,8 @@ from steps.lib.database import open_database
 from steps.lib.questions import ask
 from steps.lib.store import open_store
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
-from tests.browser import look
 from tests.lab import labs
-from tests.lab.argo import (
+from tests.lab.on_argo.argo import (
     RENDERED,
     SMALL,
     STORE,
@@ -28,6 +30,7 @@ from tests.lab.argo import (
     nodes,
     select,
 )
+from tests.lab.on_argo.browser import look
 
 pytestmark = pytest.mark.lab
 
@@ -230,17 +233,33 @@ def test_a_block_that_is_terminated_is_put_back_by_its_campaign(argo: Argo) -> N
     assert (status, reason[:11]) == ("failed", "interrupted")
 
 
-def test_a_target_without_its_secret_is_said_in_words(argo: Argo) -> None:
-    secret = argo.get("secret", "target-lab")
-    argo.kubectl("delete", "secret", "-n", "argo", "target-lab")
+@contextmanager
+def without_secret(argo: Argo, name: str) -> Iterator[Document]:
+    """A Secret of the pipeline taken away for a while; what it was, to make another of it."""
+    secret = argo.get("secret", name)
+    for field in ("resourceVersion", "uid", "creationTimestamp"):
+        del secret["metadata"][field]
+    argo.kubectl("delete", "secret", "-n", "argo", name)
     try:
-        ended = argo.end(argo.submit("cnibench-plugin", **SMALL))
+        yield copy.deepcopy(secret)
     finally:
-        for field in ("resourceVersion", "uid", "creationTimestamp"):
-            del secret["metadata"][field]
         argo.kubectl("apply", "-n", "argo", "-f", "-", given=json.dumps(secret))
+
+
+def test_a_target_without_its_secret_is_said_in_words(argo: Argo) -> None:
+    with without_secret(argo, "target-lab"):
+        ended = argo.end(argo.submit("cnibench-plugin", **SMALL))
     assert ended["status"]["phase"] == "Failed"
     assert "the entry `kubeconfig` of the Secret target-" in messages(ended)
+
+
+def test_a_wrong_key_for_the_store_is_said_in_words(argo: Argo) -> None:
+    with without_secret(argo, "cnibench-store") as secret:
+        secret["data"]["AWS_SECRET_ACCESS_KEY"] = base64.b64encode(b"wrong").decode()
+        argo.kubectl("apply", "-n", "argo", "-f", "-", given=json.dumps(secret))
+        ended = argo.end(argo.submit("cnibench-plugin", **SMALL))
+    assert ended["status"]["phase"] == "Failed"
+    assert "the secret does not fit; correct AWS_SECRET_ACCESS_KEY" in messages(ended)
 
 
 HOSTILE = "it's \"quoted\"\n, {{workflow.uid}}, {{=sprig.env('HOME')}}, ../x, $(id > /tmp/x); `id`"
