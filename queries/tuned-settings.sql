@@ -1,4 +1,4 @@
--- Which settings of a profile changed anything?
+-- Which settings of a profile changed anything, and which did nodes lack?
 with
 
 candidates as (
@@ -17,6 +17,27 @@ tuned_settings as (
     inner join candidates using (campaign, block)
 ),
 
+lacking_settings as (
+    select
+        campaign,
+        profile,
+        {'name': reason, 'before': null, 'intended': null, 'after': null} as setting,
+    from (
+        select
+            candidates.campaign,
+            candidates.profile,
+            unnest(nodes.lacking) as reason,
+        from nodes
+        inner join candidates using (campaign, block)
+    )
+),
+
+all_settings as (
+    select * from tuned_settings
+    union all
+    select * from lacking_settings
+),
+
 final as (
     select
         campaign,
@@ -27,7 +48,7 @@ final as (
         setting.after as value_after,
         setting.before is distinct from setting.after as is_changed,
         count(*) as readings,
-    from tuned_settings
+    from all_settings
     group by all
 )
 

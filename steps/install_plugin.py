@@ -6,6 +6,7 @@ from hera.workflows import Output
 
 from steps.lib.errors import RefusedError
 from steps.lib.stage import BlockInput, stage
+from steps.lib.tuning import apply_profile
 
 
 class InstallPluginInput(BlockInput):
@@ -21,11 +22,13 @@ def install_plugin(install_input: InstallPluginInput) -> InstallPluginOutput:
     """Install, and remember what was installed as read back.
 
     Reads: the plugin's description.
-    Writes: the plugin on the nodes; version, fingerprint and install time in the block's state.
-    Fails when: the plugin cannot be installed or cannot be read back.
+    Writes: the MTU of the underlay, if the profile sets it, since plugins choose theirs by it; the
+    plugin on the nodes; version, fingerprint and install time in the block's state.
+    Fails when: the MTU does not take, or the plugin cannot be installed or cannot be read back.
     """
     context = install_input.open()
-    state = context.state()
+    profile = context.block.profile
+    state = apply_profile(context.target, context.state(), profile, before_install=True)
     started = time.monotonic()
     context.target.install(context.block.plugin, state.install_id)
     installed = context.target.installation()

@@ -26,7 +26,7 @@ def tune_nodes(tune_input: TuneNodesInput) -> TuneNodesOutput:
     """
     context = tune_input.open()
     started = time.monotonic()
-    apply_profile(context.target, context.state(), context.block.profile)
+    state = apply_profile(context.target, context.state(), context.block.profile)
     tune_s = time.monotonic() - started
-    context.update(tune_s=tune_s, settings=kept_settings(context.target, context.block.profile))
+    context.update(tune_s=tune_s, settings=kept_settings(context.target, state.tuned))
     return TuneNodesOutput()

@@ -12,10 +12,11 @@ import pytest
 from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
-from steps.lib.models import Needs, Profile, Sysctl, TargetSpec
+from steps.lib.models import Needs, TargetSpec
+from steps.lib.setting import Setting
 from steps.lib.targets.cycles import PERF_TYPE_SOFTWARE, Cycles, Event
 from steps.lib.targets.namespaces import NamespacesTarget, cpu
-from steps.lib.targets.protocol import Endpoint, EndpointRequest
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 from tests.namespaces import PORT, ends_of, pod, prepared, send
 
 pytestmark = pytest.mark.namespaces
@@ -103,15 +104,23 @@ def test_counters_of_devices_and_stack_grow_with_traffic(target: NamespacesTarge
     assert {"Udp.InDatagrams", "Udp.RcvbufErrors", "TcpExt.TCPTimeouts"} <= set(sent.stack)
 
 
+def sysctl(name: str, place: str = "netns") -> Setting:
+    return Setting("sysctl", place, name)
+
+
+def read(target: NamespacesTarget, node: Node, name: str) -> str | None:
+    return target.read_settings(node, [sysctl(name)])[sysctl(name)]
+
+
 def test_settings_of_the_namespace_are_the_nodes_own(target: NamespacesTarget) -> None:
     one, two = target.nodes()
     name = "net.ipv4.tcp_sack"
-    before = target.read_setting(two, name)
-    target.write_setting(one, name, "0")
+    before = read(target, two, name)
+    target.write_setting(one, sysctl(name), "0")
     try:
-        assert (target.read_setting(one, name), target.read_setting(two, name)) == ("0", before)
+        assert (read(target, one, name), read(target, two, name)) == ("0", before)
     finally:
-        target.write_setting(one, name, "1")
+        target.write_setting(one, sysctl(name), "1")
 
 
 def test_settings_of_the_whole_kernel_are_read_and_set_where_they_can_be(
@@ -120,10 +129,10 @@ def test_settings_of_the_whole_kernel_are_read_and_set_where_they_can_be(
     node = target.nodes()[0]
     # Invisible in a namespace, read-only there, and visible everywhere. Set to what they are.
     for name in ("net.core.netdev_max_backlog", "net.core.rmem_max", "fs.file-max"):
-        value = target.read_setting(node, name)
+        value = read(target, node, name)
         assert value is not None and value.isdigit()
-        target.write_setting(node, name, value)
-        assert target.read_setting(node, name) == value
+        target.write_setting(node, sysctl(name), value)
+        assert read(target, node, name) == value
 
 
 def test_settings_of_the_machines_own_devices_are_no_settings_of_a_node(
@@ -131,10 +140,10 @@ def test_settings_of_the_machines_own_devices_are_no_settings_of_a_node(
 ) -> None:
     node = target.nodes()[0]
     name = "net.ipv4.conf.dummy9.rp_filter"
-    assert target.read_setting(node, name) is None
+    assert read(target, node, name) is None
     with pytest.raises(RefusedError, match="no such writable setting"):
-        target.write_setting(node, name, "0")
-    assert target.read_setting(node, "net.ipv4.conf.eth0.rp_filter") is not None
+        target.write_setting(node, sysctl(name), "0")
+    assert read(target, node, "net.ipv4.conf.eth0.rp_filter") is not None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +158,7 @@ def test_a_value_that_the_kernel_refuses_is_reported(
     target: NamespacesTarget, name: str, value: str, reason: str
 ) -> None:
     with pytest.raises(RefusedError, match=rf"{name} cannot be set.*{reason}"):
-        target.write_setting(target.nodes()[0], name, value)
+        target.write_setting(target.nodes()[0], sysctl(name), value)
 
 
 def test_pods_inherit_from_their_node_what_the_kernel_hands_down(
@@ -161,31 +170,30 @@ def test_pods_inherit_from_their_node_what_the_kernel_hands_down(
         "net.ipv4.conf.all.rp_filter": "2",
         "net.ipv4.tcp_sack": "0",
     }
-    entries = [Sysctl(name=n, value=v, scope="netns") for n, v in values.items()]
+    tuned = {sysctl(name): value for name, value in values.items()}
     whole = "net.core.rmem_max"
-    present = target.read_setting(target.nodes()[0], whole) or ""
-    entries += [Sysctl(name=whole, value=present, scope="node")]
-    profile = Profile(name="p", title="", description="", entries=tuple(entries))
-    before = {n: target.read_setting(target.nodes()[0], n) or "" for n in values}
+    tuned[sysctl(whole, "node")] = read(target, target.nodes()[0], whole) or ""
+    tuned[Setting("ethtool_feature", "eth0", "generic-receive-offload")] = "on"
+    before = {n: read(target, target.nodes()[0], n) or "" for n in values}
     for name, value in values.items():
-        target.write_setting(target.nodes()[0], name, value)
+        target.write_setting(target.nodes()[0], sysctl(name), value)
     try:
         with (
-            target.endpoint(pod("tuned", 0)) as tuned,
+            target.endpoint(pod("tuned", 0)) as inside,
             target.endpoint(EndpointRequest("host", "host", 0)) as host,
             target.endpoint(EndpointRequest("ext", "external", 0)) as external,
         ):
             inherited = values.keys() - {"net.ipv4.tcp_sack"}
-            expected = target.expected_in_endpoint(tuned, profile)
+            expected = target.expected_in_endpoint(inside, tuned)
             assert expected.keys() == inherited | {whole}
-            assert target.expected_in_endpoint(host, profile).keys() == values.keys() | {whole}
-            assert target.expected_in_endpoint(external, profile).keys() == {whole}
-            found = {name: target.read_endpoint_setting(tuned, name) for name in expected}
+            assert target.expected_in_endpoint(host, tuned).keys() == values.keys() | {whole}
+            assert target.expected_in_endpoint(external, tuned).keys() == {whole}
+            found = {name: target.read_endpoint_setting(inside, name) for name in expected}
             assert found == expected
-            assert target.read_endpoint_setting(tuned, "net.ipv4.tcp_sack") == "1"
+            assert target.read_endpoint_setting(inside, "net.ipv4.tcp_sack") == "1"
     finally:
         for name, value in before.items():
-            target.write_setting(target.nodes()[0], name, value)
+            target.write_setting(target.nodes()[0], sysctl(name), value)
 
 
 def test_a_kind_of_link_that_the_kernel_lacks_is_named(target: NamespacesTarget) -> None:
@@ -283,5 +291,5 @@ def test_tools_that_are_absent_are_named_with_what_to_do(
     absent = NamespacesTarget(TargetSpec(kind="namespaces", name="t-absent"), tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     problems = absent.missing_requirements()
-    assert len(problems) == 5
+    assert len(problems) == 8
     assert "nft is absent: apt-get install nftables" in problems

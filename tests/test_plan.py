@@ -6,7 +6,7 @@ import pytest
 
 from steps.lib.errors import InputError
 from steps.lib.estimate import estimate
-from steps.lib.plan import digest, make_plan, planned_rows
+from steps.lib.plan import Unsupported, digest, make_plan, planned_rows
 from steps.lib.statistics import detectable_factor, detectable_percent
 from steps.lib.tables import schema
 from tests.jobs import RR, TCP, UDP, job, matrix
@@ -65,7 +65,7 @@ def test_what_a_plugin_cannot_do_is_planned_as_unsupported_with_the_reason() -> 
 
 
 def test_a_plugin_the_target_cannot_run_has_only_unsupported_cells() -> None:
-    plan = make_plan(job(PLUGINS), {"macvlan": "the kernel has no macvlan"})
+    plan = make_plan(job(PLUGINS), Unsupported({"macvlan": "the kernel has no macvlan"}))
     for block, cell in plan:
         wanted = "the kernel has no macvlan" if block.plugin.name == "macvlan" else None
         assert cell.unsupported_reason == wanted

@@ -4,52 +4,54 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Profile, Sysctl, TargetSpec
+from steps.lib.models import Profile, TargetSpec
+from steps.lib.setting import Setting
 from steps.lib.state import BlockState
 from steps.lib.targets import open_target
 from steps.lib.targets.protocol import Target
-from steps.lib.tuning import apply_profile, differences, restore
+from steps.lib.tuning import apply_profile, read_back, restore
+from tests.tuning import (
+    BOTH,
+    PER_NAMESPACE,
+    STATE,
+    WHOLE_KERNEL,
+    entry,
+    machine,
+    picture,
+    profile,
+    read,
+    sysctl,
+)
 
 pytestmark = pytest.mark.namespaces
 
-WHOLE_KERNEL = "net.core.netdev_max_backlog"
-PER_NAMESPACE = "net.ipv4.tcp_fin_timeout"
-BOTH = Profile(
-    name="both",
-    title="Both scopes",
-    description="One setting of each scope.",
-    entries=(
-        Sysctl(name=WHOLE_KERNEL, value="1999", scope="node"),
-        Sysctl(name=PER_NAMESPACE, value="23", scope="netns"),
-    ),
+OF_A_LINK = profile(
+    entry("ethtool_feature", "on", "gro"),
+    entry("ethtool_feature", "off", "tso"),
+    entry("qdisc", "pfifo"),
 )
-STATE = BlockState(
-    campaign="test",
-    block="test",
-    plugin="test",
-    profile="both",
-    repeat=1,
-    store="results",
-    install_id="test",
-    boot_id="test",
-    started_at=datetime.now(UTC),
-    environment_fingerprint="test",
-    inventory_before={},
+EVERY_KIND = profile(
+    *BOTH.entries,
+    entry("congestion_control", "reno"),
+    entry("ethtool_channels", "2", "rx"),
+    entry("ethtool_feature", "off", "tso"),
+    entry("ethtool_feature", "off", "tx"),
+    entry("ethtool_feature", "on", "gro"),
+    entry("qdisc", "pfifo"),
+    entry("rps", "0"),
+    entry("cpu_latency", "7"),
+    entry("sysfs", "2048", "kernel/mm/transparent_hugepage/khugepaged/pages_to_scan"),
+    entry("service_stopped", "stopped", "packagekit"),
 )
-
-
-def machine() -> str:
-    return Path("/proc/sys/net/core/netdev_max_backlog").read_text().strip()
+"""All that the embedded target can change, but for the MTU, which has a moment of its own."""
 
 
 def values(target: Target) -> list[str | None]:
-    return [target.read_setting(n, e.name) for n in target.nodes() for e in BOTH.entries]
+    return [read(target, n, e.name) for n in target.nodes() for e in BOTH.entries]
 
 
 @pytest.fixture
@@ -67,15 +69,17 @@ def target() -> Iterator[Target]:
     assert machine() == before, "the machine is not as it was"
 
 
+@pytest.mark.parametrize("tuned", [BOTH, OF_A_LINK, EVERY_KIND], ids=["sysctl", "link", "every"])
 def test_a_profile_is_in_force_after_it_is_applied_and_gone_after_it_is_restored(
-    target: Target,
+    target: Target, tuned: Profile
 ) -> None:
-    before = values(target)
-    state = apply_profile(target, STATE, BOTH)
-    assert values(target) == ["1999", "23", "1999", "23"]
-    assert differences(target, BOTH, ()) == []
+    before = picture(target)
+    state = apply_profile(target, STATE, tuned)
+    assert picture(target) != before
+    assert read_back(target, state).wrong == ()
+    assert set(read_back(target, state).values) == {f"{e.node}/{e.setting}" for e in state.journal}
     state, problems = restore(target, state)
-    assert (values(target), problems, state.journal) == (before, [], ())
+    assert (picture(target), problems, state.journal) == (before, [], ())
 
 
 def test_the_record_of_what_was_set_survives_restoring(target: Target) -> None:
@@ -93,43 +97,98 @@ def test_restoring_twice_changes_nothing(target: Target) -> None:
     assert values(target) == before
 
 
-def test_a_setting_the_kernel_lacks_refuses_the_profile_before_anything_is_changed(
-    target: Target,
+def test_the_mtu_is_set_before_a_plugin_is_installed_and_nothing_else_is(target: Target) -> None:
+    before = picture(target)
+    tuned = profile(*BOTH.entries, entry("mtu", "9000"))
+    state = apply_profile(target, STATE, tuned, before_install=True)
+    assert [(e.kind, e.place, e.intended) for e in state.journal] == [("mtu", "eth0", "9000")] * 2
+    assert state.mtu_bytes == 9000
+    assert all(read(target, node, "", "mtu") == "9000" for node in target.nodes())
+    state = apply_profile(target, state, tuned)
+    assert [e.kind for e in state.journal] == ["mtu", "mtu", *["sysctl"] * 4]
+    assert restore(target, state)[1] == []
+    assert picture(target) == before
+
+
+@pytest.mark.parametrize(
+    ("absent", "said"),
+    [
+        (sysctl("net.ipv4.tcp_no_such_setting", "1"), "tcp_no_such_setting: this kernel"),
+        (sysctl("net.ipv4.tcp_available_congestion_control", "x"), "it can only be read"),
+        (entry("ethtool_ring", "4096", "rx"), "ethtool_ring rx: the driver of eth0 has none"),
+    ],
+    ids=["absent", "read-only", "ring"],
+)
+def test_a_setting_the_node_lacks_refuses_the_profile_before_anything_is_changed(
+    target: Target, absent: object, said: str
 ) -> None:
     before = values(target)
-    absent = Sysctl(name="net.ipv4.tcp_no_such_setting", value="1", scope="netns")
-    with pytest.raises(RefusedError, match="tcp_no_such_setting on n1"):
-        apply_profile(target, STATE, BOTH.model_copy(update={"entries": (*BOTH.entries, absent)}))
+    tuned = BOTH.model_copy(update={"entries": (*BOTH.entries, absent)})
+    with pytest.raises(RefusedError, match=f"n1: .*{said}.*n2: .*nothing was changed"):
+        apply_profile(target, STATE, tuned)
     assert values(target) == before
     assert (target.load_state() or STATE).journal == ()
 
 
+def test_an_optional_setting_the_node_lacks_is_recorded_and_makes_another_digest(
+    target: Target,
+) -> None:
+    ring = entry("ethtool_ring", "4096", "rx", optional=True)
+    state = apply_profile(target, STATE, profile(*BOTH.entries, ring))
+    assert [e.kind for e in state.journal] == ["sysctl"] * 4
+    assert state.lacking.keys() == {"n1", "n2"}
+    assert "ethtool_ring rx" in state.lacking["n1"][0]
+    found = read_back(target, state)
+    assert found.wrong == ()
+    without = read_back(target, state.model_copy(update={"lacking": {}}))
+    assert found.digest != without.digest
+
+
 def test_a_value_that_does_not_take_puts_everything_back(target: Target) -> None:
-    before = values(target)
-    refused = Sysctl(name="net.ipv4.tcp_fastopen", value="not-a-number", scope="netns")
-    with pytest.raises(RefusedError, match="tcp_fastopen"):
-        apply_profile(target, STATE, BOTH.model_copy(update={"entries": (*BOTH.entries, refused)}))
-    left = target.load_state()
-    assert left is not None
-    restore(target, left)
-    assert values(target) == before
+    before = picture(target)
+    refused = sysctl("net.ipv4.tcp_fastopen", "not-a-number")
+    entries = (*OF_A_LINK.entries, *BOTH.entries, refused)
+    with pytest.raises(RefusedError, match=r"tcp_fastopen.*all settings were put back"):
+        apply_profile(target, STATE, profile(*entries))
+    assert picture(target) == before
+    assert (target.load_state() or STATE).journal == ()
+
+
+def test_a_value_that_the_kernel_rounds_is_put_back_as_well(target: Target) -> None:
+    before = picture(target)
+    rounded = sysctl(WHOLE_KERNEL, "0x7cf", "node")  # Is taken, and reads back as 1999.
+    with pytest.raises(RefusedError, match="reads back '1999'; all settings were put back"):
+        apply_profile(target, STATE, profile(rounded))
+    assert picture(target) == before
 
 
 def test_a_value_somebody_else_changed_is_reported_and_left_alone(target: Target) -> None:
     state = apply_profile(target, STATE, BOTH)
     node = target.nodes()[0]
-    target.write_setting(node, PER_NAMESPACE, "42")
+    target.write_setting(node, Setting("sysctl", "netns", PER_NAMESPACE), "42")
     state, problems = restore(target, state)
-    assert target.read_setting(node, PER_NAMESPACE) == "42"
+    assert read(target, node, PER_NAMESPACE) == "42"
     assert len(problems) == 1
     assert "somebody changed it" in problems[0]
     assert [e.name for e in state.journal] == [PER_NAMESPACE]
 
 
+def test_what_was_set_before_the_nodes_last_boot_is_forgotten_and_not_written(
+    target: Target,
+) -> None:
+    state = apply_profile(target, STATE, BOTH)
+    earlier = [e.model_copy(update={"boot_id": "the one before"}) for e in state.journal]
+    found, problems = restore(target, state.model_copy(update={"journal": tuple(earlier)}))
+    assert (found.journal, problems) == ((), [])
+    assert values(target) == ["1999", "23"] * 2
+    assert restore(target, state)[1] == []
+
+
 def test_a_setting_that_is_not_in_force_is_found(target: Target) -> None:
-    apply_profile(target, STATE, BOTH)
-    target.write_setting(target.nodes()[1], PER_NAMESPACE, "42")
-    assert differences(target, BOTH, ()) == [f"{PER_NAMESPACE} on n2 is '42', not '23'"]
+    state = apply_profile(target, STATE, BOTH)
+    two = target.nodes()[1]
+    target.write_setting(two, Setting("sysctl", "netns", PER_NAMESPACE), "42")
+    assert read_back(target, state).wrong == (f"n2/{PER_NAMESPACE} is '42', not '23'",)
 
 
 def _killed_at_save(name: str, number: int) -> None:
@@ -146,20 +205,33 @@ def _killed_at_save(name: str, number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     target.save_state = save_and_die  # type: ignore[method-assign]
-    apply_profile(target, STATE, BOTH)
+    apply_profile(target, STATE, EVERY_KIND)
 
 
-@pytest.mark.parametrize("number", range(1, 9))
-def test_a_kill_after_any_save_is_undone_by_the_next_start(target: Target, number: int) -> None:
-    before = values(target)
+def test_a_kill_after_any_save_is_undone_on_the_nodes_as_they_were_left(target: Target) -> None:
+    before = picture(target)
+    saves = 2 * len(apply_profile(target, STATE, EVERY_KIND).journal)
+    restore(target, target.load_state() or STATE)
+    for number in range(1, saves + 1):
+        process = multiprocessing.get_context("fork").Process(
+            target=_killed_at_save, args=(target.name, number)
+        )
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        stale = target.load_state()
+        assert stale is not None
+        assert len(stale.journal) == (number + 1) // 2
+        assert restore(target, stale)[1] == [], number
+        assert picture(target) == before, number
+
+
+def test_a_kill_is_undone_by_the_next_start_that_builds_the_nodes_anew(target: Target) -> None:
     process = multiprocessing.get_context("fork").Process(
-        target=_killed_at_save, args=(target.name, number)
+        target=_killed_at_save, args=(target.name, 2)
     )
     process.start()
     process.join()
-    assert process.exitcode == -signal.SIGKILL
     target.prepare()
-    stale = target.load_state()
-    assert stale is not None
-    _, problems = restore(target, stale)
-    assert (values(target), problems) == (before, [])
+    assert read(target, target.nodes()[0], WHOLE_KERNEL) == "1999", "the machine's own outlives it"
+    assert restore(target, target.load_state() or STATE)[1] == []

@@ -74,7 +74,11 @@ def _nodes_of(target: Target) -> Sequence[Node]:
 
 
 def _node_row(state: BlockState, target: Target, node: Node) -> dict[str, Any]:
-    tuned = [e.model_dump(exclude={"node"}) for e in state.tuned if e.node == node.name]
+    tuned = [
+        {"name": str(e.setting), "before": e.before, "intended": e.intended, "after": e.after}
+        for e in state.tuned
+        if e.node == node.name
+    ]
     return (
         vars(target.facts(node))
         | keys_of(state)
@@ -84,6 +88,7 @@ def _node_row(state: BlockState, target: Target, node: Node) -> dict[str, Any]:
             "environment_fingerprint": state.environment_fingerprint,
             "settings": dict(state.settings.get(node.name, {})),
             "tuned": tuned,
+            "lacking": list(state.lacking.get(node.name, ())),
         }
     )
 

@@ -16,6 +16,7 @@ from steps.lib.models import (
     Applied,
     Campaign,
     Digest,
+    Entry,
     Matrix,
     Model,
     Origin,
@@ -124,12 +125,17 @@ def _merge(parent: CommentedMap, child: CommentedMap) -> CommentedMap:
 
 
 def _appended(inherited: list[Any], own: CommentedSeq) -> CommentedSeq:
-    """Both lists; an own entry replaces the inherited one of its name."""
-    replaced = {entry.get("name") for entry in own if isinstance(entry, dict)}
-    kept = [entry for entry in inherited if entry["name"] not in replaced]
+    """Both lists; an own entry replaces the inherited one of its kind and name."""
+    replaced = {_key(entry) for entry in own if isinstance(entry, dict)}
+    kept = [entry for entry in inherited if _key(entry) not in replaced]
     merged = CommentedSeq([*kept, *own])
     merged.lc.data = {len(kept) + index: place for index, place in (own.lc.data or {}).items()}
     return merged
+
+
+def _key(entry: dict[str, Any]) -> tuple[object, object]:
+    """What tells entries of ``APPENDED`` apart, in the words of the document."""
+    return entry.get("kind", Entry.model_fields["kind"].default), entry.get("name", "")
 
 
 def _same(child: CommentedMap, parent: dict[str, Any]) -> bool:

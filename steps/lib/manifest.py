@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
-from steps.lib.plan import Plan, digest, make_plan, planned_rows
+from steps.lib.plan import Plan, Unsupported, digest, make_plan, planned_rows
 from steps.lib.store import Store, read_rows, write_rows
 from steps.lib.tables import METHOD_VERSION
 from steps.lib.targets.protocol import Target
+from steps.lib.tuning import unsupported
 
 
 def require(target: Target) -> None:
@@ -22,8 +23,14 @@ def require(target: Target) -> None:
 
 
 def plan_on(job: Job, target: Target) -> Plan:
-    """The plan, with what the target cannot do marked."""
-    return make_plan(job, {p.name: why for p in job.plugins if (why := target.unsupported(p))})
+    """The plan, with what the target cannot do marked.
+
+    Raises:
+        RefusedError: a profile asks for a value that the nodes do not offer.
+    """
+    plugins = {p.name: why for p in job.plugins if (why := target.unsupported(p))}
+    profiles = {p.name: why for p in job.profiles if (why := unsupported(target, p))}
+    return make_plan(job, Unsupported(plugins, profiles))
 
 
 def register(job: Job, target: Target, store: Store) -> None:

@@ -15,14 +15,14 @@ from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Path
-from steps.lib.plan import PlannedCell, cell_identity, pod_mtu, run_time_s
+from steps.lib.plan import PlannedCell, cell_identity, pod_mtu, run_time_s, underlay_mtu
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import cost_columns, raw_document, record_columns
 from steps.lib.state import BlockState
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
-from steps.lib.tuning import differences, in_force, settings_digest
+from steps.lib.tuning import never_set, read_back
 
 LISTEN_TIMEOUT_S = 5.0
 SPARE_TIME_S = 15.0
@@ -92,12 +92,15 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     fingerprint = _fingerprint(target)
     with endpoints(target, path, tool) as ends:
         places = (ends.client,) if ends.client is ends.server else (ends.client, ends.server)
-        settings = in_force(target, context.block.profile, places)
-        untuned = differences(target, context.block.profile, places)
+        tuned = read_back(target, state, places)
         congestion = target.read_endpoint_setting(ends.client, CONGESTION_CONTROL)
         probe = probe_path_mtu(target, ends)
         run = run_traffic(target, tool, planned, ends)
-        untuned += differences(target, context.block.profile, places)
+        untuned = (
+            *never_set(target, state, context.block.profile),
+            *tuned.wrong,
+            *read_back(target, state, places).wrong,
+        )
         expected_mtu = _expected_mtu(context, path, ends)
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
@@ -108,7 +111,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         ends=ends,
         expected_mtu_bytes=expected_mtu,
         probe=probe,
-        untuned=tuple(untuned),
+        untuned=untuned,
         fingerprints=(state.plugin_fingerprint, fingerprint, _fingerprint(target)),
         record=record,
         document_error=error,
@@ -118,7 +121,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     row = identity | {
         "command": run.command,
         "started_at": run.started_at,
-        "profile_digest": settings_digest(settings),
+        "profile_digest": tuned.digest,
         "congestion_control": congestion,
         "client_mtu_bytes": ends.client.mtu_bytes,
         "server_mtu_bytes": ends.server.mtu_bytes,
@@ -257,13 +260,17 @@ def _fingerprint(target: Target) -> str | None:
 
 
 def _expected_mtu(context: Context, path: Path, ends: Ends) -> dict[str, int]:
-    """MTU each end must have: the plugin's for pods, the underlay's for hosts and clients."""
-    expected = {"pod": pod_mtu(context.job, context.block.plugin)}
-    underlay = context.job.campaign.target.underlay_mtu
-    return {
-        "client": expected.get(ends.client.kind, underlay),
-        "server": expected.get(ends.server.kind, underlay),
+    """MTU each end must have: the plugin's for pods, the underlay's for hosts and clients.
+
+    The client outside is no node: no profile changes its MTU.
+    """
+    job, block = context.job, context.block
+    expected = {
+        "pod": pod_mtu(job, block.plugin, block.profile),
+        "host": underlay_mtu(job, block.profile),
+        "external": job.campaign.target.underlay_mtu,
     }
+    return {"client": expected[ends.client.kind], "server": expected[ends.server.kind]}
 
 
 def _parse(tool: Tool, run: Run) -> tuple[ToolRecord | None, str | None]:

@@ -11,7 +11,8 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from itertools import product
+from typing import Any, Literal, NamedTuple
 
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
@@ -123,19 +124,28 @@ class Plan:
         return next((p.name for p in self.job.plugins if p.baseline), None)
 
 
-def make_plan(job: Job, unsupported: Mapping[str, str] | None = None) -> Plan:
+class Unsupported(NamedTuple):
+    """Why a target cannot run plugins, or be tuned by profiles, by their names."""
+
+    plugins: Mapping[str, str] = {}
+    profiles: Mapping[str, str] = {}
+
+
+def make_plan(job: Job, unsupported: Unsupported | None = None) -> Plan:
     """Order all blocks of a job.
 
     Args:
         job: The campaign with its catalog entries.
-        unsupported: Plugins the target cannot run at all, with the reason.
+        unsupported: Plugins the target cannot run at all, and profiles that its nodes cannot be
+            tuned by, with the reason.
 
     Raises:
         InputError: a datagram would not fit unfragmented.
     """
     _check_datagrams(job)
+    unsupported = unsupported or Unsupported()
     reasons = {
-        p.name: _wrong_target(job, p) or (unsupported or {}).get(p.name) for p in job.plugins
+        p.name: _wrong_target(job, p) or unsupported.plugins.get(p.name) for p in job.plugins
     }
     candidates = [(plugin, profile) for plugin in job.plugins for profile in job.profiles]
     blocks: list[Block] = []
@@ -143,7 +153,8 @@ def make_plan(job: Job, unsupported: Mapping[str, str] | None = None) -> Plan:
         order = candidates.copy()
         random.Random(f"{job.campaign.seed}/{repeat}").shuffle(order)
         for plugin, profile in order:
-            blocks.append(Block(job, plugin, profile, repeat, len(blocks), reasons[plugin.name]))
+            reason = reasons[plugin.name] or unsupported.profiles.get(profile.name)
+            blocks.append(Block(job, plugin, profile, repeat, len(blocks), reason))
     return Plan(job, tuple(blocks))
 
 
@@ -153,9 +164,14 @@ def digest(job: Job, tools: str) -> str:
     return hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()
 
 
-def pod_mtu(job: Job, plugin: Plugin) -> int:
-    """MTU that pods of this plugin have on the campaign's target."""
-    return job.campaign.target.underlay_mtu - plugin.mtu_overhead_bytes
+def underlay_mtu(job: Job, profile: Profile) -> int:
+    """MTU between the nodes: the profile's, else the target's own."""
+    return profile.mtu_bytes or job.campaign.target.underlay_mtu
+
+
+def pod_mtu(job: Job, plugin: Plugin, profile: Profile) -> int:
+    """MTU that pods of this plugin have on the campaign's target, tuned by the profile."""
+    return underlay_mtu(job, profile) - plugin.mtu_overhead_bytes
 
 
 def _wrong_target(job: Job, plugin: Plugin) -> str | None:
@@ -176,8 +192,8 @@ def _check_datagrams(job: Job) -> None:
     for cell in job.matrix.cells:
         if not isinstance(cell.traffic, UdpStream) or PATHS[cell.path].address == "loopback":
             continue
-        for plugin in job.plugins:
-            limit = pod_mtu(job, plugin) - UDP_HEADERS_BYTES
+        for plugin, profile in product(job.plugins, job.profiles):
+            limit = pod_mtu(job, plugin, profile) - UDP_HEADERS_BYTES
             if cell.traffic.message_bytes > limit and cell.path in plugin.paths:
                 raise InputError(
                     f"matrix {job.matrix.name}: traffic {cell.traffic.id}: message_bytes: "

@@ -4,19 +4,31 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from steps.lib.models import Model
+from steps.lib.setting import Setting
 
 
 class JournalEntry(Model):
     """One setting that was changed, written before the change.
 
+    ``kind``, ``place`` and ``name`` are its ``Setting``, ``asked`` is the profile's entry.
     ``after`` stays None until the new value was read back: a crash in between is visible.
+    ``boot_id`` is the node's: a later boot has none of it any more.
     """
 
     node: str
+    boot_id: str
+    asked: str
+    kind: str
+    place: str
     name: str
     before: str
     intended: str
     after: str | None = None
+
+    @property
+    def setting(self) -> Setting:
+        """What was changed."""
+        return Setting(self.kind, self.place, self.name)
 
 
 class Failure(Model):
@@ -44,6 +56,7 @@ class BlockState(Model):
     inventory_before: Mapping[str, Mapping[str, tuple[str, ...]]]
     journal: tuple[JournalEntry, ...] = ()
     tuned: tuple[JournalEntry, ...] = ()
+    lacking: Mapping[str, tuple[str, ...]] = {}
     settings: Mapping[str, Mapping[str, str]] = {}
     install_s: float | None = None
     ready_s: float | None = None
@@ -53,3 +66,8 @@ class BlockState(Model):
     idle_busy_cpus: float | None = None
     residue: tuple[str, ...] | None = None
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def mtu_bytes(self) -> int | None:
+        """MTU that the block gave the underlay; None if it left it as it was."""
+        return next((int(e.intended) for e in self.tuned if e.kind == "mtu"), None)

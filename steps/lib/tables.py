@@ -125,7 +125,7 @@ NODES = (
         "settings",
         pa.map_(pa.string(), pa.string()),
         "",
-        "Kernel settings in force while the cells ran, read back",
+        "Settings in force while the cells ran, read back",
     ),
     Column(
         "tuned",
@@ -141,6 +141,12 @@ NODES = (
         ),
         "",
         "What the profile set: value before, intended, read back",
+    ),
+    Column(
+        "lacking",
+        pa.list_(pa.string()),
+        "",
+        "Optional entries of the profile that the node does not have, each with the reason",
     ),
 )
 

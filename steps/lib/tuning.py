@@ -6,133 +6,211 @@ record, set, read back. Restoring goes in reverse and never overwrites what some
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Profile, Sysctl
+from steps.lib.models import Entry, Profile
+from steps.lib.setting import Found, Setting
 from steps.lib.state import BlockState, JournalEntry
 from steps.lib.targets.protocol import Endpoint, Node, Target
 
-KEPT = (
-    "net.ipv4.tcp_congestion_control",
-    "net.core.default_qdisc",
-    "net.core.rmem_max",
-    "net.core.wmem_max",
-    "net.core.netdev_max_backlog",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
+KEPT_OF_NODE = tuple(
+    Setting(kind, place, name)
+    for kind, place, name in (
+        ("sysctl", "netns", "net.ipv4.tcp_congestion_control"),
+        ("sysctl", "node", "net.core.default_qdisc"),
+        ("sysctl", "node", "net.core.rmem_max"),
+        ("sysctl", "node", "net.core.wmem_max"),
+        ("sysctl", "node", "net.core.netdev_max_backlog"),
+        ("sysctl", "netns", "net.ipv4.tcp_rmem"),
+        ("sysctl", "netns", "net.ipv4.tcp_wmem"),
+        ("smt", "node", "devices/system/cpu/smt/control"),
+        ("cpu_governor", "node", "devices/system/cpu/cpufreq/policy0/scaling_governor"),
+        ("sysfs", "node", "kernel/mm/transparent_hugepage/enabled"),
+    )
+)
+KEPT_OF_UPLINK = (
+    ("qdisc", ""),
+    ("ethtool_feature", "rx-checksumming"),
+    ("ethtool_feature", "tx-checksum-ip-generic"),
+    ("ethtool_feature", "tx-tcp-segmentation"),
+    ("ethtool_feature", "generic-segmentation-offload"),
+    ("ethtool_feature", "generic-receive-offload"),
+    ("ethtool_feature", "large-receive-offload"),
 )
 """Settings that are always recorded, tuned or not, since they explain most differences."""
 
 
-def kept_settings(target: Target, profile: Profile | None = None) -> dict[str, dict[str, str]]:
-    """``KEPT``, and the profile's settings, as they are in force on each node."""
-    names = (*KEPT, *(e.name for e in profile.entries)) if profile else KEPT
-    return {
-        node.name: {n: v for n in names if (v := target.read_setting(node, n)) is not None}
-        for node in target.nodes()
-    }
+@dataclass(frozen=True)
+class ReadBack:
+    """Tuned settings as they are now: values by ``<place>/<setting>``, and what is not as set.
+
+    A setting that a node lacks has the value None: a profile without it is another profile, and
+    its digest is another one.
+    """
+
+    values: Mapping[str, str | None]
+    wrong: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the values, for the ``profile_digest`` column."""
+        return hashlib.sha256(json.dumps(self.values, sort_keys=True).encode()).hexdigest()
 
 
-def apply_profile(target: Target, state: BlockState, profile: Profile) -> BlockState:
-    """Set every entry of ``profile`` on every node and prove that it took.
+def kept_settings(target: Target, tuned: Sequence[JournalEntry] = ()) -> dict[str, dict[str, str]]:
+    """What is always recorded, and what was tuned, as in force on each node."""
+    kept: dict[str, dict[str, str]] = {}
+    for node in target.nodes():
+        uplink = (Setting(kind, node.uplink, name) for kind, name in KEPT_OF_UPLINK)
+        own = (e.setting for e in tuned if e.node == node.name)
+        values = target.read_settings(node, (*KEPT_OF_NODE, *uplink, *own))
+        kept[node.name] = {str(s): v for s, v in values.items() if v is not None}
+    return kept
 
-    Returns:
-        The state with ``journal`` (to undo) and ``tuned`` (for the record), already saved.
+
+def unsupported(target: Target, profile: Profile) -> str | None:
+    """Why nodes of the target cannot be tuned as the profile says, or None.
 
     Raises:
-        RefusedError: a node lacks a setting (nothing was changed), or a value did not take
-            (everything was put back).
+        RefusedError: a value that a node does not offer, or that could not be taken back.
     """
-    _refuse_what_is_absent(target, profile)
-    for setting in profile.entries:
-        for node in target.nodes():
-            state = _journalled(target, state, node, setting)
-            try:
-                state = _set(target, state, node)
-            except RefusedError as error:
-                restore(target, state)
-                raise RefusedError(
-                    f"profile {profile.name}: {error}; all settings were put back"
-                ) from error
+    needed = [entry.wanted for entry in profile.entries if not entry.optional]
+    lacking = target.lacking(needed) if needed else []
+    return f"profile {profile.name}: {'; '.join(lacking)}" if lacking else None
+
+
+def apply_profile(
+    target: Target, state: BlockState, profile: Profile, *, before_install: bool = False
+) -> BlockState:
+    """Set the profile's entries of one of its two moments on every node; prove that they took.
+
+    Returns:
+        The state with ``journal`` (to undo), ``tuned`` and ``lacking`` (for the record), saved.
+
+    Raises:
+        RefusedError: a node lacks a setting, or does not offer a value (nothing was changed), or a
+            value did not take (everything was put back).
+    """
+    entries = [e for e in profile.entries if e.is_before_install == before_install]
+    changes, lacking = _looked_up(target, profile, entries)
+    known = {n: (*state.lacking.get(n, ()), *found) for n, found in lacking.items()}
+    state = state.model_copy(update={"lacking": {**state.lacking, **known}})
+    try:
+        for node, entry in changes:
+            state = _set(target, _journalled(target, state, entry), node)
+    except RefusedError as error:
+        state, problems = restore(target, target.load_state() or state)
+        ended = f"not put back: {'; '.join(problems)}" if problems else "all settings were put back"
+        raise RefusedError(f"profile {profile.name}: {error}; {ended}") from error
+    target.save_state(state)
     return state
 
 
 def restore(target: Target, state: BlockState) -> tuple[BlockState, list[str]]:
     """Undo the journal in reverse; idempotent, and safe after a crash at any point.
 
+    What did not take is tried again as long as anything else does: a feature of a device may need
+    another one that was changed before it.
+
     Returns:
         The state with the entries that could not be undone, and a sentence for each of them.
     """
-    problems: list[str] = []
-    kept: list[JournalEntry] = []
-    nodes = {node.name: node for node in target.nodes()}
-    for entry in reversed(state.journal):
-        problem = _undo(target, nodes[entry.node], entry)
-        if problem:
-            problems.append(problem)
-            kept.insert(0, entry)
-        remaining = state.journal[: state.journal.index(entry)] + tuple(kept)
-        state = state.model_copy(update={"journal": remaining})
-        target.save_state(state)
-    return state, problems
+    while True:
+        entries = len(state.journal)
+        state, problems = _restored_once(target, state)
+        if not problems or len(state.journal) == entries:
+            return state, problems
 
 
-def settings_digest(settings: Mapping[str, str | None]) -> str:
-    """sha256 of settings as read back, for the ``profile_digest`` column."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def differences(target: Target, profile: Profile, endpoints: tuple[Endpoint, ...]) -> list[str]:
-    """Every setting of ``profile`` that is not in force, in nodes and endpoints."""
-    wrong: list[str] = []
+def read_back(target: Target, state: BlockState, endpoints: Iterable[Endpoint] = ()) -> ReadBack:
+    """Every setting that was tuned as it is now, in nodes and endpoints."""
+    intended: dict[str, str] = {}
+    values: dict[str, str | None] = {}
     for node in target.nodes():
-        for entry in profile.entries:
-            found = target.read_setting(node, entry.name)
-            if found != _blanks(entry.value):
-                wrong.append(f"{entry.name} on {node.name} is {found!r}, not {entry.value!r}")
+        entries = {e.setting: e.intended for e in state.tuned if e.node == node.name}
+        intended |= {f"{node.name}/{s}": value for s, value in entries.items()}
+        if entries:
+            read = target.read_settings(node, tuple(entries))
+            values |= {f"{node.name}/{s}": value for s, value in read.items()}
     for endpoint in endpoints:
-        for name, value in target.expected_in_endpoint(endpoint, profile).items():
-            found = target.read_endpoint_setting(endpoint, name)
-            if found != _blanks(value):
-                wrong.append(f"{name} in {endpoint.name} is {found!r}, not {value!r}")
-    return wrong
+        tuned = {e.setting: e.intended for e in state.tuned}
+        for name, value in target.expected_in_endpoint(endpoint, tuned).items():
+            intended[f"{endpoint.name}/{name}"] = value
+            values[f"{endpoint.name}/{name}"] = target.read_endpoint_setting(endpoint, name)
+    wrong = [
+        f"{key} is {values[key]!r}, not {value!r}"
+        for key, value in intended.items()
+        if values[key] != value
+    ]
+    lacking = {f"{node}/{why}": None for node, whys in state.lacking.items() for why in whys}
+    return ReadBack(values | lacking, tuple(wrong))
 
 
-def in_force(
-    target: Target, profile: Profile, endpoints: tuple[Endpoint, ...]
-) -> dict[str, str | None]:
-    """Settings of ``profile`` as read back, keyed ``<place>/<name>``."""
-    read: dict[str, str | None] = {}
-    for node in target.nodes():
-        read |= {
-            f"{node.name}/{e.name}": target.read_setting(node, e.name) for e in profile.entries
-        }
-    for endpoint in endpoints:
-        for name in target.expected_in_endpoint(endpoint, profile):
-            read[f"{endpoint.name}/{name}"] = target.read_endpoint_setting(endpoint, name)
-    return read
-
-
-def _refuse_what_is_absent(target: Target, profile: Profile) -> None:
-    absent = [
-        f"{entry.name} on {node.name}"
+def never_set(target: Target, state: BlockState, profile: Profile) -> list[str]:
+    """Entries of the profile that a node was neither given nor found to lack."""
+    known = {(e.node, e.asked) for e in state.tuned}
+    lacking = [(node, why) for node, whys in state.lacking.items() for why in whys]
+    return [
+        f"{node.name}/{entry.wanted} was never set"
         for entry in profile.entries
         for node in target.nodes()
-        if target.read_setting(node, entry.name) is None
+        if (node.name, str(entry.wanted)) not in known
+        and not any(n == node.name and why.startswith(f"{entry.wanted}: ") for n, why in lacking)
     ]
+
+
+def _looked_up(
+    target: Target, profile: Profile, entries: Sequence[Entry]
+) -> tuple[list[tuple[Node, JournalEntry]], dict[str, tuple[str, ...]]]:
+    """What is to be changed, entry by entry on all nodes, and what optional entries nodes lack."""
+    nodes = target.nodes() if entries else ()
+    looks = {node: target.look_up(node, [e.wanted for e in entries]) for node in nodes}
+    boots = {node: target.facts(node).boot_id for node in nodes}
+    changes, absent = [], []
+    lacking: dict[str, tuple[str, ...]] = {}
+    for index, entry in enumerate(entries):
+        # By setting, then by node: where nodes share a kernel, what allows a setting comes before
+        # it on all of them, and goes after it.
+        for same in zip_longest(*(looks[node][index].found for node in nodes)):
+            changes += [
+                (node, _entry(node, boots[node], entry, found))
+                for node, found in zip(nodes, same, strict=True)
+                if found
+            ]
+        for node in nodes:
+            look = looks[node][index]
+            if look.lacking and entry.optional:
+                lacking[node.name] = (*lacking.get(node.name, ()), look.lacking)
+            elif look.lacking:
+                absent.append(f"{node.name}: {look.lacking}")
     if absent:
         raise RefusedError(
-            f"profile {profile.name}: this kernel does not have {', '.join(absent)}; nothing was "
-            "changed. A profile without these entries is a different profile: give it another name"
+            f"profile {profile.name}: {'; '.join(absent)}; nothing was changed. A profile without "
+            "these entries is a different profile: give it another name, or say `optional: true`"
         )
+    return changes, lacking
 
 
-def _journalled(target: Target, state: BlockState, node: Node, setting: Sysctl) -> BlockState:
+def _entry(node: Node, boot_id: str, entry: Entry, found: Found) -> JournalEntry:
+    """What the journal will say.
+
+    ``before`` is from before the first change: features of a device switch each other off.
+    """
+    return JournalEntry(
+        node=node.name,
+        boot_id=boot_id,
+        asked=str(entry.wanted),
+        **found.setting._asdict(),
+        before=found.present,
+        intended=found.intended,
+    )
+
+
+def _journalled(target: Target, state: BlockState, entry: JournalEntry) -> BlockState:
     """The state with the change recorded, saved before the change is made."""
-    before = target.read_setting(node, setting.name) or ""
-    intended = _blanks(setting.value)
-    entry = JournalEntry(node=node.name, name=setting.name, before=before, intended=intended)
     state = state.model_copy(update={"journal": (*state.journal, entry)})
     target.save_state(state)
     return state
@@ -141,34 +219,61 @@ def _journalled(target: Target, state: BlockState, node: Node, setting: Sysctl) 
 def _set(target: Target, state: BlockState, node: Node) -> BlockState:
     """Make the change that the last entry of the journal records, and read it back."""
     entry = state.journal[-1]
-    target.write_setting(node, entry.name, entry.intended)
-    after = target.read_setting(node, entry.name)
-    if after != entry.intended:
-        raise RefusedError(
-            f"{entry.name} on {node.name} was set to {entry.intended!r} but reads back {after!r}"
-        )
-    entry = entry.model_copy(update={"after": after})
+    if entry.before != entry.intended:
+        target.write_setting(node, entry.setting, entry.intended)
+    # Also what a driver has rounded goes into the journal: else it would pass for somebody else's.
+    entry = entry.model_copy(update={"after": _read(target, node, entry.setting)})
     journal, tuned = (*state.journal[:-1], entry), (*state.tuned, entry)
     state = state.model_copy(update={"journal": journal, "tuned": tuned})
     target.save_state(state)
+    if entry.after != entry.intended:
+        raise RefusedError(
+            f"{entry.setting} on {node.name} was set to {entry.intended!r} but reads back "
+            f"{entry.after!r}"
+        )
     return state
 
 
-def _undo(target: Target, node: Node, entry: JournalEntry) -> str | None:
-    present = target.read_setting(node, entry.name)
+def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[str]]:
+    problems: list[str] = []
+    kept: list[JournalEntry] = []
+    nodes = {node.name: node for node in target.nodes()} if state.journal else {}
+    boots = {name: target.facts(node).boot_id for name, node in nodes.items()}
+    for index, entry in reversed([*enumerate(state.journal)]):
+        problem = _undo(target, nodes.get(entry.node), boots.get(entry.node), entry)
+        if problem:
+            problems.append(problem)
+            kept.insert(0, entry)
+        state = state.model_copy(update={"journal": (*state.journal[:index], *kept)})
+        target.save_state(state)
+    return state, problems
+
+
+def _undo(
+    target: Target, node: Node | None, boot_id: str | None, entry: JournalEntry
+) -> str | None:
+    if node is None:
+        return f"{entry.setting}: node {entry.node} is no more among the target's"
+    if boot_id != entry.boot_id:
+        return None  # None of it outlives a boot.
+    what = f"{entry.setting} on {node.name}"
+    present = _read(target, node, entry.setting)
     if present == entry.before:
         return None
     if present not in (entry.after, entry.intended):
         return (
-            f"{entry.name} on {node.name} is {present!r}: somebody changed it after cnibench set "
+            f"{what} is {present!r}: somebody changed it after cnibench set "
             f"{entry.intended!r}; it was left alone (before: {entry.before!r})"
         )
-    target.write_setting(node, entry.name, entry.before)
-    present = target.read_setting(node, entry.name)
+    try:
+        target.write_setting(node, entry.setting, entry.before)
+    except RefusedError as error:
+        return f"{what} could not be put back: {error}"
+    present = _read(target, node, entry.setting)
     if present != entry.before:
-        return f"{entry.name} on {node.name} could not be put back: reads {present!r}"
+        return f"{what} could not be put back: reads {present!r}, was {entry.before!r}"
     return None
 
 
-def _blanks(value: str) -> str:
-    return " ".join(value.split())
+def _read(target: Target, node: Node, setting: Setting) -> str | None:
+    return target.read_settings(node, (setting,))[setting]

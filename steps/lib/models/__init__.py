@@ -50,7 +50,7 @@ from steps.lib.models.plugin import (
     Plugin,
     TargetKind,
 )
-from steps.lib.models.profile import Profile, Sysctl
+from steps.lib.models.profile import Entry, Profile
 from steps.lib.models.source import Digest, Origin, Source
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "DeviceRef",
     "Digest",
     "EndpointKind",
+    "Entry",
     "ExternalClient",
     "Feature",
     "Features",
@@ -94,7 +95,6 @@ __all__ = [
     "SharedLink",
     "Source",
     "Stream",
-    "Sysctl",
     "TargetKind",
     "TargetSpec",
     "TcpStream",

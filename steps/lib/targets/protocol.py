@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
-from steps.lib.models import EndpointKind, Plugin, Profile, TargetKind
+from steps.lib.models import EndpointKind, Plugin, TargetKind
+from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 
 
@@ -251,17 +252,35 @@ class Target(Protocol):
         """Remove pods first, then the plugin. Idempotent."""
 
     # ---------- settings
-    def read_setting(self, node: Node, name: str) -> str | None:
-        """Value in force on the node, blanks normalised; None where the kernel has no such name."""
+    def lacking(self, wanted: Sequence[Wanted]) -> list[str]:
+        """What nodes of this target do not have, found by looking; before ``prepare`` as well.
 
-    def write_setting(self, node: Node, name: str, value: str) -> None:
-        """Set it; RefusedError with the kernel's reason if it does not take the value."""
+        Raises:
+            RefusedError: a value that a node does not offer, or that could not be taken back.
+        """
 
-    def expected_in_endpoint(self, endpoint: Endpoint, profile: Profile) -> Mapping[str, str]:
-        """Which of the profile's settings a fresh endpoint must show, with their values."""
+    def look_up(self, node: Node, wanted: Sequence[Wanted]) -> Sequence[Look]:
+        """What each entry comes down to on the node; changes nothing.
+
+        Raises:
+            RefusedError: as ``lacking``.
+        """
+
+    def read_settings(
+        self, node: Node, settings: Sequence[Setting]
+    ) -> Mapping[Setting, str | None]:
+        """Values in force on the node, blanks normalised; None for what it does not have."""
+
+    def write_setting(self, node: Node, setting: Setting, value: str) -> None:
+        """Set it; RefusedError with the node's reason if it does not take the value."""
+
+    def expected_in_endpoint(
+        self, endpoint: Endpoint, tuned: Mapping[Setting, str]
+    ) -> Mapping[str, str]:
+        """Which kernel settings of tuned nodes a fresh endpoint must show, with their values."""
 
     def read_endpoint_setting(self, endpoint: Endpoint, name: str) -> str | None:
-        """Value in force inside the endpoint."""
+        """Value of a kernel setting in force inside the endpoint."""
 
     # ---------- endpoints and traffic
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +70,8 @@ class Installer:
     values: Mapping[str, str]
     """Placeholders of manifests."""
     pod_cidrs: Mapping[str, str]
-    underlay_mtu_bytes: int
+    underlay_mtu_bytes: Callable[[], int]
+    """MTU between the nodes: a profile may have changed it for the block that holds them."""
 
     def current(self) -> Installed | None:
         """What is installed, or was being installed when a process died."""
@@ -219,7 +220,8 @@ class Installer:
         return dict(actions)
 
     def _values(self, plugin: Plugin) -> dict[str, str]:
-        return {**self.values, "pod_mtu": str(self._pod_mtu(plugin))}
+        mtus = {"underlay_mtu": self.underlay_mtu_bytes(), "pod_mtu": self._pod_mtu(plugin)}
+        return {**self.values, **{name: str(mtu) for name, mtu in mtus.items()}}
 
     def _tireless(self) -> list[Reference]:
         """DaemonSets of ours that would fill the nodes again while they are emptied."""
@@ -260,7 +262,7 @@ class Installer:
         return ReferenceChain(self.agents, self.nodes, self.pod_cidrs, self._pod_mtu(plugin))
 
     def _pod_mtu(self, plugin: Plugin) -> int:
-        return self.underlay_mtu_bytes - plugin.mtu_overhead_bytes
+        return self.underlay_mtu_bytes() - plugin.mtu_overhead_bytes
 
     def _version(self, plugin: Plugin) -> str:
         """What the running plugin says that it is; without a command for it, what the data says.

@@ -9,6 +9,7 @@ MODULE = "steps.lib.targets.kubernetes.agent"
 
 SHARED = (
     "steps/lib/errors.py",
+    "steps/lib/setting.py",
     "steps/lib/targets/cycles.py",
     "steps/lib/targets/netfilter.py",
     "steps/lib/targets/proc.py",
@@ -16,6 +17,13 @@ SHARED = (
     "steps/lib/targets/namespaces/programs.py",
     "steps/lib/targets/namespaces/settings.py",
     "steps/lib/targets/namespaces/sockets.py",
+    "steps/lib/targets/tuning/access.py",
+    "steps/lib/targets/tuning/cpus.py",
+    "steps/lib/targets/tuning/ethtool.py",
+    "steps/lib/targets/tuning/kinds.py",
+    "steps/lib/targets/tuning/links.py",
+    "steps/lib/targets/tuning/machine.py",
+    "steps/lib/targets/tuning/sysctls.py",
 )
 """What the agent has in common with the embedded target; standard library only.
 

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from steps.lib.errors import InputError, RefusedError
-from steps.lib.models import Applied, HostNetwork, Plugin, Profile, TargetKind, TargetSpec
+from steps.lib.models import Applied, HostNetwork, Plugin, TargetKind, TargetSpec
+from steps.lib.setting import Look, Setting, Wanted, look_of
 from steps.lib.state import BlockState
 from steps.lib.targets.kubernetes import needs, probe, requirements
 from steps.lib.targets.kubernetes import nodes as cluster
@@ -120,10 +121,14 @@ class KubernetesTarget:
             self._agents,
             self._memory,
             self._all_nodes,
-            cluster.placeholders(self._api) | {"underlay_mtu": str(self._spec.underlay_mtu)},
+            cluster.placeholders(self._api),
             {node.metadata.name: node.spec.pod_cidr for node in self._members},
-            self._spec.underlay_mtu,
+            self._underlay_mtu,
         )
+
+    def _underlay_mtu(self) -> int:
+        state = self.load_state()
+        return (state.mtu_bytes if state else None) or self._spec.underlay_mtu
 
     @cached_property
     def _endpoints(self) -> Endpoints:
@@ -258,16 +263,34 @@ class KubernetesTarget:
         self._installer.remove()
 
     # ---------- settings
-    def read_setting(self, node: Node, name: str) -> str | None:
-        """Value in force on the node; None where the kernel has no such name."""
-        value: str | None = self._agents.call(node.name, "read_setting", name=name)
-        return value
+    def lacking(self, wanted: Sequence[Wanted]) -> list[str]:
+        """What one of the measured nodes lacks."""
+        looks = [(node, look) for node in self.nodes() for look in self.look_up(node, wanted)]
+        return [f"{node.name}: {look.lacking}" for node, look in looks if look.lacking]
 
-    def write_setting(self, node: Node, name: str, value: str) -> None:
+    def look_up(self, node: Node, wanted: Sequence[Wanted]) -> Sequence[Look]:
+        """What each entry comes down to on the node."""
+        told = self._agents.call(node.name, "look_up", uplink=node.uplink, wanted=wanted)
+        return [look_of(look) for look in told]
+
+    def read_settings(
+        self, node: Node, settings: Sequence[Setting]
+    ) -> Mapping[Setting, str | None]:
+        """Values in force on the node."""
+        values = self._agents.call(
+            node.name, "read_node_settings", uplink=node.uplink, settings=settings
+        )
+        return dict(zip(settings, values, strict=True))
+
+    def write_setting(self, node: Node, setting: Setting, value: str) -> None:
         """Set a value on the node."""
-        self._agents.call(node.name, "write_setting", name=name, value=value)
+        self._agents.call(
+            node.name, "write_node_setting", uplink=node.uplink, setting=setting, value=value
+        )
 
-    def expected_in_endpoint(self, endpoint: Endpoint, profile: Profile) -> Mapping[str, str]:
+    def expected_in_endpoint(
+        self, endpoint: Endpoint, tuned: Mapping[Setting, str]
+    ) -> Mapping[str, str]:
         """Settings of nodes where the endpoint is one; of pods what a new namespace inherits.
 
         In a lab whose nodes are namespaces, pods inherit from the machine and not from their node:
@@ -276,9 +299,9 @@ class KubernetesTarget:
         if endpoint.kind == "external":
             return {}
         return {
-            entry.name: entry.value
-            for entry in profile.entries
-            if endpoint.kind == "host" or is_inherited(entry.name)
+            setting.name: value
+            for setting, value in tuned.items()
+            if setting.kind == "sysctl" and (endpoint.kind == "host" or is_inherited(setting.name))
         }
 
     def read_endpoint_setting(self, endpoint: Endpoint, name: str) -> str | None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,8 +41,13 @@ class Installer:
             return None
         return Installed.model_validate_json(text)
 
-    def install(self, plugin: Plugin, install_id: str) -> None:
+    def install(self, plugin: Plugin, install_id: str, underlay_mtu: int) -> None:
         """Write the configuration of every node and set up the way between them.
+
+        Args:
+            plugin: What to install.
+            install_id: Identity of this installation.
+            underlay_mtu: MTU between the nodes, in bytes; pods get what the plugin leaves of it.
 
         Raises:
             InputError: the plugin's data cannot be used.
@@ -53,7 +58,8 @@ class Installer:
             raise RefusedError(
                 f"{present.plugin.name} is installed; remove it before {plugin.name}"
             )
-        rendered = {node: self._render(plugin, node) for node in self.layout.nodes}
+        layout = replace(self.layout, underlay_mtu=underlay_mtu)
+        rendered = {node: _render(layout, plugin, node) for node in layout.nodes}
         if isinstance(plugin.install, CniChain):
             self._refuse_other_binaries(plugin, plugin.install)
         record = Installed(install_id=install_id, plugin=plugin)
@@ -62,7 +68,7 @@ class Installer:
             for node, text in rendered.items():
                 self.layout.plugin_files(node).mkdir(parents=True, exist_ok=True)
                 write_durably(self.layout.conflist(node), text)
-            internode.set_up(self.layout, plugin, plugin.install.inter_node)
+            internode.set_up(layout, plugin, plugin.install.inter_node)
 
     def installation(self) -> Installation | None:
         """Version and fingerprint of what is there now: files, binaries, devices and routes."""
@@ -92,12 +98,6 @@ class Installer:
             self._clean(plugin, node)
             shutil.rmtree(self.layout.conflist(node).parent, ignore_errors=True)
         delete_durably(self.layout.installed_file)
-
-    def _render(self, plugin: Plugin, node: Node) -> str:
-        if not isinstance(plugin.install, CniChain):
-            return ""
-        values = self.layout.placeholders(node, plugin)
-        return json.dumps(conflist.render(plugin.name, plugin.install, values), indent=2)
 
     def _refuse_other_binaries(self, plugin: Plugin, chain: CniChain) -> None:
         for kind in _types(chain):
@@ -139,6 +139,13 @@ class Installer:
             for file in directory.glob(pattern):
                 file.unlink()
         _drop_empty(directory)
+
+
+def _render(layout: Layout, plugin: Plugin, node: Node) -> str:
+    if not isinstance(plugin.install, CniChain):
+        return ""
+    values = layout.placeholders(node, plugin)
+    return json.dumps(conflist.render(plugin.name, plugin.install, values), indent=2)
 
 
 def _types(chain: CniChain) -> tuple[str, ...]:

@@ -4,17 +4,29 @@ import errno
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from steps.lib import tools
 from steps.lib.errors import InputError
 from steps.lib.models import Plugin
+from steps.lib.setting import Wanted
 from steps.lib.targets.namespaces import cgroups, netns
+from steps.lib.targets.namespaces.layout import UPLINK
 from steps.lib.targets.namespaces.links import KernelRefusalError, netlink
+from steps.lib.targets.tuning.access import Access
+from steps.lib.targets.tuning.kinds import look_up
 from steps.lib.traffic import TOOLS
 
-PROGRAMS = {"nsenter": "util-linux", "setpriv": "util-linux", "nft": "nftables"}
+PROGRAMS = {
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "nft": "nftables",
+    "ethtool": "ethtool",
+    "ip": "iproute2",
+    "tc": "iproute2",
+}
 """Programs of the machine, with their Debian packages. nft is called by a plugin and by us."""
 
 TOPOLOGY_KINDS = ("veth", "bridge")
@@ -60,6 +72,21 @@ def link_kind_problem(kind: str) -> str | None:
             if error.code == errno.EOPNOTSUPP:
                 return str(error).rpartition(": ")[2]
     return None
+
+
+def lacking(wanted: Sequence[Wanted]) -> list[str]:
+    """Settings that nodes here do not have, by looking at one like them where nobody sees it.
+
+    Raises:
+        RefusedError: a value that they do not offer.
+    """
+    with netns.scratch():
+        with netlink(None) as own:
+            own.add_link(UPLINK, "veth", peer={"ifname": "wire"})
+            own.set_link("wire", state="up")
+            own.set_link(UPLINK, state="up")  # Before, it has no queue discipline.
+        looks = look_up(Access("/proc/thread-self/ns/net", UPLINK), wanted)
+    return [look.lacking for look in looks if look.lacking]
 
 
 def _kernel() -> list[str]:

@@ -66,6 +66,14 @@ def write_on_node(namespace: str, name: str, value: str) -> None:
         raise RefusedError(f"{name} cannot be set to {value!r}: {error.strerror}") from error
 
 
+def is_writable_on_node(namespace: str, name: str) -> bool:
+    """Whether ``write_on_node`` may set it at all."""
+    with netns.inside(namespace):
+        if _is_writable(_file(name)):
+            return True
+    return not _OF_A_DEVICE.match(name) and _is_writable(_file(name))
+
+
 def inherit(parent: str, child: str) -> None:
     """Give a new namespace what the kernel would give it if ``parent`` were the machine's own.
 

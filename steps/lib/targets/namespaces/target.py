@@ -13,7 +13,8 @@ from pathlib import Path
 
 from steps.lib import tools
 from steps.lib.errors import CnibenchError
-from steps.lib.models import Plugin, Profile, TargetKind, TargetSpec
+from steps.lib.models import Plugin, TargetKind, TargetSpec
+from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces import (
@@ -45,6 +46,8 @@ from steps.lib.targets.protocol import (
     NodeFacts,
     Target,
 )
+from steps.lib.targets.tuning import kinds
+from steps.lib.targets.tuning.access import Access
 
 
 class NamespacesTarget:
@@ -134,7 +137,9 @@ class NamespacesTarget:
     # ---------- plugin
     def install(self, plugin: Plugin, install_id: str) -> None:
         """Put the plugin on every node, down to what its first pod adds."""
-        self._installer.install(plugin, install_id)
+        state = self.load_state()
+        tuned_mtu = state.mtu_bytes if state else None
+        self._installer.install(plugin, install_id, tuned_mtu or self._layout.underlay_mtu)
         self._endpoints.settle()
 
     def installation(self) -> Installation | None:
@@ -150,15 +155,31 @@ class NamespacesTarget:
         self._installer.remove()
 
     # ---------- settings
-    def read_setting(self, node: Node, name: str) -> str | None:
-        """Value in force on the node; None where the kernel has no such name."""
-        return settings.read_on_node(self._namespace(node), name)
+    def lacking(self, wanted: Sequence[Wanted]) -> list[str]:
+        """What a node lacks; asked of a node that nobody sees, since none may be up yet."""
+        return requirements.lacking(wanted)
 
-    def write_setting(self, node: Node, name: str, value: str) -> None:
+    def look_up(self, node: Node, wanted: Sequence[Wanted]) -> Sequence[Look]:
+        """What each entry comes down to on the node."""
+        return kinds.look_up(self._access(node), wanted)
+
+    def read_settings(
+        self, node: Node, settings: Sequence[Setting]
+    ) -> Mapping[Setting, str | None]:
+        """Values in force on the node."""
+        values = kinds.read(self._access(node), settings)
+        return dict(zip(settings, values, strict=True))
+
+    def write_setting(self, node: Node, setting: Setting, value: str) -> None:
         """Set a value on the node; one of the whole kernel is set for the machine."""
-        settings.write_on_node(self._namespace(node), name, value)
+        kinds.write(self._access(node), setting, value)
 
-    def expected_in_endpoint(self, endpoint: Endpoint, profile: Profile) -> Mapping[str, str]:
+    def _access(self, node: Node) -> Access:
+        return Access(self._namespace(node), node.uplink)
+
+    def expected_in_endpoint(
+        self, endpoint: Endpoint, tuned: Mapping[Setting, str]
+    ) -> Mapping[str, str]:
         """Settings of nodes where the endpoint is one; of pods what a new namespace inherits.
 
         Settings of the whole kernel are expected wherever they can be read. The external client is
@@ -167,13 +188,15 @@ class NamespacesTarget:
         namespace = self._namespace(endpoint)
         on_node = namespace in map(self._namespace, self._layout.nodes)
         expected = {}
-        for entry in profile.entries:
-            if entry.scope == "node":
-                wanted = settings.read(namespace, entry.name) is not None
+        for setting, value in tuned.items():
+            if setting.kind != "sysctl":
+                continue
+            if setting.place == "node":
+                wanted = settings.read(namespace, setting.name) is not None
             else:
-                wanted = on_node or (endpoint.kind == "pod" and settings.is_inherited(entry.name))
+                wanted = on_node or (endpoint.kind == "pod" and settings.is_inherited(setting.name))
             if wanted:
-                expected[entry.name] = entry.value
+                expected[setting.name] = value
         return expected
 
     def read_endpoint_setting(self, endpoint: Endpoint, name: str) -> str | None:

@@ -11,6 +11,8 @@ from steps.lib.targets.namespaces.links import netlink
 from steps.lib.targets.protocol import Node
 
 BRIDGE = "wire"
+WIRE_MTU = 65535
+"""A switch carries whatever its ends send: the MTU is the nodes' own, which a profile may raise."""
 
 QUIET_IPV6 = {
     "net/ipv6/conf/all/disable_ipv6": "1",
@@ -35,7 +37,7 @@ def build(layout: Layout) -> None:
     set_now(switch, QUIET_IPV6 | PLAIN_WIRE)
     with netlink(switch) as wires:
         wires.add_link(BRIDGE, "bridge", br_stp_state=0, br_mcast_snooping=0)
-        wires.set_link(BRIDGE, state="up", mtu=layout.underlay_mtu)
+        wires.set_link(BRIDGE, state="up", mtu=WIRE_MTU)
     for node in layout.nodes:
         _connect(layout, node, QUIET_IPV6 | ROUTING)
     _connect(layout, layout.external, QUIET_IPV6)
@@ -76,9 +78,8 @@ def _connect(layout: Layout, node: Node, settings: dict[str, str]) -> None:
     place = os.open(netns.path(namespace), os.O_RDONLY | os.O_CLOEXEC)
     try:
         with netlink(layout.namespace(SWITCH)) as wires:
-            mtu = layout.underlay_mtu
-            peer = {"ifname": node.uplink, "net_ns_fd": place, "mtu": mtu}
-            wires.add_link(node.name, "veth", mtu=mtu, peer=peer)
+            peer = {"ifname": node.uplink, "net_ns_fd": place, "mtu": layout.underlay_mtu}
+            wires.add_link(node.name, "veth", mtu=WIRE_MTU, peer=peer)
             wires.set_link(node.name, master=wires.link(BRIDGE).index, state="up")
     finally:
         os.close(place)

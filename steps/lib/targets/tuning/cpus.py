@@ -1,0 +1,48 @@
+"""Sets of processors: lists as people write them, masks as some files of the kernel want them."""
+
+import os
+import re
+from itertools import groupby
+
+from steps.lib.errors import RefusedError
+
+ALL, NONE = "all", "none"
+
+
+def parse(text: str) -> list[int]:
+    """Processors of a list such as ``0-3,8``, ``all`` or ``none``.
+
+    Raises:
+        RefusedError: it names a processor that the node does not have.
+    """
+    there = set(range(os.cpu_count() or 1))
+    if text in (ALL, NONE):
+        return sorted(there) if text == ALL else []
+    named: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        named |= set(range(int(first), int(last or first) + 1))
+    if named - there:
+        raise RefusedError(f"there is no processor {shown(named - there)} but {shown(there)} only")
+    return sorted(named)
+
+
+def shown(cpus: set[int] | list[int]) -> str:
+    """As a list, the shortest way: ``0-3,8``."""
+    runs = groupby(enumerate(sorted(cpus)), lambda pair: pair[1] - pair[0])
+    spans = [[cpu for _, cpu in run] for _, run in runs]
+    return ",".join(f"{s[0]}-{s[-1]}" if s[1:] else str(s[0]) for s in spans) or NONE
+
+
+def of_mask(text: str) -> str:
+    """The list of a mask as the kernel shows it: ``00000000,0000000f`` is ``0-3``."""
+    mask = int(re.sub(r"[,\s]", "", text), 16)
+    return shown([cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1])
+
+
+def to_mask(text: str) -> str:
+    """The mask of a list, in groups of 32 as the kernel reads them."""
+    mask = sum(1 << cpu for cpu in parse(text))
+    digits = f"{mask:x}"
+    digits = digits.zfill(-(-len(digits) // 8) * 8)
+    return ",".join(digits[i : i + 8] for i in range(0, len(digits), 8))
