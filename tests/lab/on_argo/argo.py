@@ -27,7 +27,6 @@ NAMESPACE = "argo"
 STORE = "s3://cnibench"
 ENDED = ("Succeeded", "Failed", "Error")
 END_TIMEOUT_S = 600.0
-POLL_S = 1.0
 
 Document = dict[str, Any]
 
@@ -113,11 +112,17 @@ class Argo:
         done = self.request("PUT", f"/api/v1/workflows/{NAMESPACE}/{name}/{verb}", {"name": name})
         assert done["status_code"] == 200, done
 
-    def until(self, answer: Callable[[], bool], what: str, timeout_s: float = 240.0) -> None:
+    def until(
+        self,
+        answer: Callable[[], bool],
+        what: str,
+        timeout_s: float = 240.0,
+        every_s: float = 1.0,
+    ) -> None:
         deadline = time.monotonic() + timeout_s
         while not answer():
             assert time.monotonic() < deadline, f"{what}: not within {timeout_s:g} s"
-            time.sleep(POLL_S)
+            time.sleep(every_s)
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """The command ``argo``, as a person has it set up."""
@@ -161,15 +166,21 @@ INTO_THE_CELLS_S = 5.0
 
 def in_mid_cell(argo: Argo, **chosen: str) -> tuple[str, str]:
     """A campaign of which a cell is being measured: its name, and that of its block's workflow."""
+    found = in_the_middle(argo, "run-cells", **chosen)
+    time.sleep(INTO_THE_CELLS_S)
+    return found
+
+
+def in_the_middle(argo: Argo, stage: str, **chosen: str) -> tuple[str, str]:
+    """A campaign of which a stage's pod runs: its name, and that of its block's workflow."""
     campaign = argo.submit("cnibench-plugin", **SMALL | chosen)
     argo.until(lambda: len(argo.blocks(campaign)) == 1, "a block starts")
     block = argo.blocks(campaign)[0]["metadata"]["name"]
 
-    def measures() -> bool:
-        return any(n["phase"] == "Running" for n in nodes(argo.workflow(block), "run-cells"))
+    def runs() -> bool:
+        return any(n["phase"] == "Running" for n in nodes(argo.workflow(block), stage))
 
-    argo.until(measures, "a pod measures cells")
-    time.sleep(INTO_THE_CELLS_S)
+    argo.until(runs, f"a pod of {stage} runs")
     return campaign, block
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from lab import node
 from lab.layout import Lab
 from steps.lib.database import open_database
 from steps.lib.questions import ask
 from steps.lib.store import open_store
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.namespaces.programs import output
 from tests.lab import labs
 from tests.lab.on_argo.argo import (
     RENDERED,
@@ -26,6 +28,7 @@ from tests.lab.on_argo.argo import (
     Argo,
     Document,
     in_mid_cell,
+    in_the_middle,
     messages,
     nodes,
     select,
@@ -223,14 +226,26 @@ def test_a_request_with_the_token_of_its_role_starts_a_run(argo: Argo, ran: Docu
 
 
 # ---------- others
-def test_a_block_that_is_terminated_is_put_back_by_its_campaign(argo: Argo) -> None:
+def test_a_block_terminated_in_mid_tuning_is_put_back_by_its_campaign(argo: Argo) -> None:
     """Its exit handler does not run; the campaign's does, and has the right to the target."""
-    campaign, block = in_mid_cell(argo, name="terminated")
+    before = tcp_sack(argo)
+    assert set(before) == {"1"}
+    chosen = {"profile": "sack-off", "name": "terminated"}
+    campaign, block = in_the_middle(argo, "tune-nodes", **chosen)
+    argo.until(lambda: "0" in tcp_sack(argo), "a node's setting is changed", every_s=0.05)
     argo.tell(block, "terminate")
     argo.end(block)
     argo.end(campaign)
+    assert tcp_sack(argo) == before
     ((status, reason, _),) = blocks_of(argo, "terminated")
     assert (status, reason[:11]) == ("failed", "interrupted")
+
+
+def tcp_sack(argo: Argo) -> list[str]:
+    """A setting as the nodes of the target have it."""
+    pids = [node.init_pid(argo.lab, host) for host in labs.TARGET.nodes]
+    file = "/proc/sys/net/ipv4/tcp_sack"
+    return [output(["nsenter", f"--net=/proc/{p}/ns/net", "cat", file]).strip() for p in pids]
 
 
 @contextmanager
