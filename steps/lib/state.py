@@ -45,6 +45,7 @@ class BlockState(Model):
     journal: tuple[JournalEntry, ...] = ()
     tuned: tuple[JournalEntry, ...] = ()
     settings: Mapping[str, Mapping[str, str]] = {}
+    offloads: Mapping[str, str] | None = None
     install_s: float | None = None
     ready_s: float | None = None
     tune_s: float | None = None

@@ -10,6 +10,7 @@ MODULE = "steps.lib.targets.kubernetes.agent"
 SHARED = (
     "steps/lib/errors.py",
     "steps/lib/targets/cycles.py",
+    "steps/lib/targets/features.py",
     "steps/lib/targets/netfilter.py",
     "steps/lib/targets/proc.py",
     "steps/lib/targets/namespaces/netns.py",
