@@ -5,6 +5,7 @@ from typing import Annotated
 from hera.workflows import Output, Parameter
 
 from steps.lib.cell_groups import cell_groups
+from steps.lib.evidence import offloads
 from steps.lib.missing import missing_cells
 from steps.lib.stage import BlockInput, stage
 
@@ -25,10 +26,12 @@ class PlanCellsOutput(Output):
 def plan_cells(plan_input: PlanCellsInput) -> PlanCellsOutput:
     """Compare the plan with the store.
 
-    Reads: keys of the block's measurements.
-    Writes: nothing.
-    Fails when: the store does not answer.
+    Reads: keys of the block's measurements; what the nodes' devices offload.
+    Writes: the latter in the block's state, once: no cell may find it changed.
+    Fails when: the store or the target does not answer.
     """
     context = plan_input.open()
+    if context.state().offloads is None:
+        context.update(offloads=offloads(context.target, context.block.plugin))
     missing = missing_cells(context.block, context.target, context.store)
     return PlanCellsOutput(groups=cell_groups(context.block, missing))

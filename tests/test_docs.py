@@ -12,8 +12,11 @@ import pytest
 from steps.lib.catalog import CATALOG, Catalog, Job, load_job
 from steps.lib.database import open_database
 from steps.lib.executor import run_campaign
+from steps.lib.gates import GATES
+from steps.lib.gates.pitfalls import pitfalls
 from steps.lib.models import Plugin, Profile
 from steps.lib.questions import Question, answer, load_question, load_questions
+from steps.lib.reference import pages
 from steps.lib.store import open_store
 from steps.lib.tables import TABLES, schema
 from tests.jobs import LENIENT, job, matrix
@@ -148,12 +151,18 @@ def test_every_verb_of_the_lab_that_a_page_names_exists() -> None:
     assert set(verbs) <= set(re.findall(r"^\W*([a-z-]+)  ", told, re.MULTILINE))
 
 
-def test_the_page_of_tables_is_generated_from_the_columns() -> None:
-    from steps.lib.reference import tables_page
+@pytest.mark.parametrize("page", ["tables.md", "gates.md"])
+def test_reference_pages_are_generated_from_the_code(page: str) -> None:
+    found = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert found == pages()[page], "run `make docs`"
 
-    assert (ROOT / "docs" / "tables.md").read_text(encoding="utf-8") == tables_page(), (
-        "run `make docs`"
-    )
+
+def test_every_offence_names_a_test_that_exists_and_every_gate_finds_something() -> None:
+    written = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").glob("test_*.py"))
+    tests = {o.test for o in pitfalls().offences if o.test}
+    assert {test for test in tests if f"def {test}(" not in written} == set()
+    rules = [row for section in pitfalls().sections for row in section.rows]
+    assert {gate for row in rules for gate in row.gates} == {gate.name for gate in GATES}
 
 
 def test_every_question_is_described() -> None:

@@ -38,7 +38,7 @@ class Cluster:
 def answer(at_s: float, idle_s: float, boot: str = "one", **more: Any) -> Answer:
     """Of a node with four CPUs."""
     cpu = dict.fromkeys(MODES, 0.0) | {"at_s": at_s, "boot_id": boot, "cpus": 4, "idle_s": idle_s}
-    cpu |= {"pods": {}, "containers": {}, "cycles": None}
+    cpu |= {"pods": {}, "containers": {}, "cycles": None, "throttled": {}, "clock_s": 1e9 + at_s}
     generation = more.pop("generation", 1)
     return Answer({"cpu": cpu | more, "counters": {}}, generation)
 
@@ -85,3 +85,12 @@ def test_strangers_are_pods_of_neither_the_cluster_nor_the_plugin() -> None:
     pods = {uid.replace("-", ""): 1.0 for uid in PODS} | {"unknown": 3.0}
     times = put_together(n1=answer(1.0, 0.0, pods=pods))
     assert times.foreign == {"default/shop (0a3)": 1.0, "a pod (unknown)": 3.0}
+
+
+def test_clocks_and_limits_on_cpu_are_of_each_node() -> None:
+    group = "/proc/1/root/sys/fs/cgroup/kubepods/c1"
+    first = put_together(n1=answer(5.0, 0.0, throttled={group: 3}), n2=answer(7.0, 0.0))
+    set_back = answer(8.0, 0.0, clock_s=1e9 + 5.5)
+    use = CpuUse(first, put_together(n1=answer(6.0, 0.0, throttled={group: 5}), n2=set_back))
+    assert use.clock_steps_s == {"n1": 0.0, "n2": -2.5}
+    assert use.throttled == {"n1:/sys/fs/cgroup/kubepods/c1": 2}

@@ -1,6 +1,6 @@
 """What every stage needs, opened from a stage's input: the block, its target, its store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from steps.lib.catalog import Job
@@ -19,13 +19,15 @@ class Context:
     """One block of a registered campaign, on its target, with its store.
 
     Stages are given names, and the job is read from the store when it is needed: what puts nodes
-    back asks only the target, and must not depend on the store.
+    back asks only the target, and must not depend on the store. ``documents`` are digests of what
+    tools have said so far, each with its cell.
     """
 
     campaign: str
     block_id: str
     target: Target
     store_address: str
+    documents: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def store(self) -> Store:

@@ -1,5 +1,6 @@
 """Measuring one cell: endpoints, traffic, readings at both ends of the window, gates, one row."""
 
+import hashlib
 import shlex
 import threading
 import time
@@ -10,19 +11,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from steps.lib import evidence as look
 from steps.lib import gates as validity
 from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Path
-from steps.lib.plan import PlannedCell, cell_identity, pod_mtu, run_time_s, underlay_mtu
+from steps.lib.plan import PlannedCell, cell_identity, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import cost_columns, raw_document, record_columns
 from steps.lib.state import BlockState
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
-from steps.lib.tuning import never_set, read_back
 
 LISTEN_TIMEOUT_S = 5.0
 SPARE_TIME_S = 15.0
@@ -30,9 +31,7 @@ SPARE_TIME_S = 15.0
 
 QUIET_SAMPLE_S = 0.1
 QUIET_TIMEOUT_S = 10.0
-ICMP_HEADERS_BYTES = 28
 LOOPBACK = "127.0.0.1"
-CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 
 
 @dataclass(frozen=True)
@@ -89,19 +88,11 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     tool = tool_for(traffic)
     path = PATHS[planned.cell.path]
     wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
-    fingerprint = _fingerprint(target)
+    fingerprint = look.fingerprint(target)
     with endpoints(target, path, tool) as ends:
-        places = (ends.client,) if ends.client is ends.server else (ends.client, ends.server)
-        tuned = read_back(target, state, places)
-        congestion = target.read_endpoint_setting(ends.client, CONGESTION_CONTROL)
-        probe = probe_path_mtu(target, ends)
+        before = look.look_before(context, state, planned, ends)
         run = run_traffic(target, tool, planned, ends)
-        untuned = (
-            *never_set(target, state, context.block.profile),
-            *tuned.wrong,
-            *read_back(target, state, places).wrong,
-        )
-        expected_mtu = _expected_mtu(context, path, ends)
+        after = look.look_after(context, state, ends)
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
         cell=planned.cell,
@@ -109,20 +100,24 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         limits=context.job.matrix.limits,
         tool=tool,
         ends=ends,
-        expected_mtu_bytes=expected_mtu,
-        probe=probe,
-        untuned=untuned,
-        fingerprints=(state.plugin_fingerprint, fingerprint, _fingerprint(target)),
+        expected_mtu_bytes=before.expected_mtu_bytes,
+        probe=before.probe,
+        untuned=(*before.untuned, *after.tuned.wrong),
+        fingerprints=(state.plugin_fingerprint, fingerprint, look.fingerprint(target)),
         record=record,
         document_error=error,
         window=run.window(ends),
+        around=Window(before.reading, after.reading, ends),
+        port_range=after.port_range,
+        offloads=state.offloads or {},
+        same_document=_same_document(context, planned, run),
     )
     identity = _identity(context, planned, state)
     row = identity | {
         "command": run.command,
         "started_at": run.started_at,
-        "profile_digest": tuned.digest,
-        "congestion_control": congestion,
+        "profile_digest": before.tuned.digest,
+        "congestion_control": before.congestion_control,
         "client_mtu_bytes": ends.client.mtu_bytes,
         "server_mtu_bytes": ends.server.mtu_bytes,
         "client_start_ms": ends.client.start_ms,
@@ -213,23 +208,6 @@ def _version_output(target: Target, tool: Tool, ends: Ends) -> bytes:
     return output
 
 
-def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
-    """Whether a packet of exactly the MTU passes unfragmented, and one byte more does not."""
-    if ends.shared:
-        return {}
-    mtu = ends.client.mtu_bytes
-    if ends.probe_address == ends.server.address:
-        mtu = min(mtu, ends.server.mtu_bytes)
-    return {mtu: _pings(target, ends, mtu, 1.0), mtu + 1: _pings(target, ends, mtu + 1, 0.1)}
-
-
-def _pings(target: Target, ends: Ends, packet_bytes: int, wait_s: float) -> bool:
-    payload = str(packet_bytes - ICMP_HEADERS_BYTES)
-    options = ["-4", "-n", "-q", "-c", "1", "-W", str(wait_s), "-M", "do", "-s", payload]
-    process = target.start(ends.client, ["ping", *options, ends.probe_address], "probe")
-    return process.stop(wait_s + 1.0)[0] == 0
-
-
 @contextmanager
 def _ended_after(process: Process, limit_s: float) -> Iterator[None]:
     """A tool that hangs is ended, so that reading its output ends too."""
@@ -254,31 +232,20 @@ def wait_until_quiet(target: Target, busy_percent_max: float) -> None:
             return
 
 
-def _fingerprint(target: Target) -> str | None:
-    installation = target.installation()
-    return installation.fingerprint if installation else None
-
-
-def _expected_mtu(context: Context, path: Path, ends: Ends) -> dict[str, int]:
-    """MTU each end must have: the plugin's for pods, the underlay's for hosts and clients.
-
-    The client outside is no node: no profile changes its MTU.
-    """
-    job, block = context.job, context.block
-    expected = {
-        "pod": pod_mtu(job, block.plugin, block.profile),
-        "host": underlay_mtu(job, block.profile),
-        "external": job.campaign.target.underlay_mtu,
-    }
-    return {"client": expected[ends.client.kind], "server": expected[ends.server.kind]}
-
-
-def _parse(tool: Tool, run: Run) -> tuple[ToolRecord | None, str | None]:
+def _parse(tool: Tool, run: Run) -> tuple[ToolRecord | None, DocumentError | None]:
     try:
         return tool.parse(bytes(run.output), run.version_output), None
     except DocumentError as error:
         said = run.stderr.decode("utf-8", "replace").strip()
-        return None, f"{error}{f' (stderr: {said[-300:]})' if said else ''}"
+        return None, type(error)(f"{error}{f' (stderr: {said[-300:]})' if said else ''}")
+
+
+def _same_document(context: Context, planned: PlannedCell, run: Run) -> str | None:
+    """The cell that had the very same document before, as far as this process knows."""
+    digest = hashlib.sha256(run.output).hexdigest()
+    before = context.documents.get(digest)
+    context.documents[digest] = planned.id
+    return before
 
 
 def _identity(context: Context, planned: PlannedCell, state: BlockState) -> dict[str, Any]:

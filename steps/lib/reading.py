@@ -146,6 +146,21 @@ class CpuUse:
         return self.last.groups.get(group, 0.0) - self.first.groups.get(group, 0.0)
 
     @property
+    def throttled(self) -> dict[str, int]:
+        """How often each control group of the tools had used up its share of CPU meanwhile."""
+        first, last = self.first.throttled, self.last.throttled
+        return {group: count - first[group] for group, count in last.items() if group in first}
+
+    @property
+    def clock_steps_s(self) -> dict[str, float]:
+        """How far the real-time clock of each node was set, against its monotonic clock."""
+        last, spans_s = self.last.instants, self.spans_s
+        return {
+            node: last[node].clock_s - i.clock_s - spans_s[node]
+            for node, i in self.first.instants.items()
+        }
+
+    @property
     def cycles(self) -> int | None:
         """Cycles by hardware counters, or None where they were not counted all the time."""
         if self.first.cycles is None or self.last.cycles is None or self.begun_anew:
@@ -172,10 +187,29 @@ class Window:
             place
         ].stack.get(counter, 0)
 
-    def device_bytes(self, place: str, device: str) -> int | None:
-        """Bytes a device moved in its busier direction; None if it was not there all the time."""
+    def gauge(self, place: str, name: str) -> int:
+        """The larger of two readings of something that goes up and down; 0 where it is not read."""
+        readings = (self.first, self.last)
+        return max(reading.counters[place].stack.get(name, 0) for reading in readings)
+
+    def clock_s(self, node: str) -> tuple[float, float]:
+        """Real time of both readings by the clock of a node; else, of who reads."""
+        return _clock_s(self.first, node), _clock_s(self.last, node)
+
+    def device_directions(self, place: str, device: str) -> tuple[int, int] | None:
+        """Bytes that came in by a device, and that went out; None if it was not there all along."""
         first = self.first.counters[place].devices.get(device)
         last = self.last.counters[place].devices.get(device)
         if first is None or last is None:
             return None
-        return max(last.rx_bytes - first.rx_bytes, last.tx_bytes - first.tx_bytes)
+        return last.rx_bytes - first.rx_bytes, last.tx_bytes - first.tx_bytes
+
+    def device_bytes(self, place: str, device: str) -> int | None:
+        """Bytes a device moved in its busier direction; None if it was not there all along."""
+        moved = self.device_directions(place, device)
+        return None if moved is None else max(moved)
+
+
+def _clock_s(reading: Reading, node: str) -> float:
+    instant = reading.cpu.instants.get(node)
+    return reading.at.timestamp() if instant is None else instant.clock_s

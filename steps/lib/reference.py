@@ -1,14 +1,20 @@
-"""The reference page of all tables, generated from their column definitions.
+"""The reference pages of all tables and of all gates, generated from their definitions.
 
-``python -m steps.lib.reference`` writes ``docs/tables.md``; a test compares.
+``python -m steps.lib.reference`` writes ``docs/tables.md`` and ``docs/gates.md``; a test compares.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from steps.lib.gates.page import gates_page
 from steps.lib.tables import SCHEMA_VERSION, TABLES, Column
 
-PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
+FOLDER = Path(__file__).parents[2] / "docs"
+
+
+def pages() -> dict[str, str]:
+    """Text of each page, by its file's name."""
+    return {"tables.md": tables_page(), "gates.md": gates_page()}
 
 
 def tables_page() -> str:
@@ -35,4 +41,5 @@ def _type(column: Column) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(tables_page(), encoding="utf-8")
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -63,6 +63,11 @@ def _estimated_cycles(window: Window, facts: NodeFacts) -> float | None:
     return None if facts.cpu_nominal_hz is None else window.cpu.busy_s * facts.cpu_nominal_hz
 
 
+def packets_received(window: Window, traffic: UdpStream) -> int:
+    """Datagrams that the receiver's kernel gave to a socket."""
+    return window.stack(_receiver(traffic), "Udp.InDatagrams")
+
+
 def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
     """The denominator of cycles per packet, and which counter it is.
 
@@ -70,7 +75,7 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
     arrived. Transactions: segments of both ends, since both directions are the work.
     """
     if isinstance(traffic, UdpStream):
-        return window.stack(_receiver(traffic), "Udp.InDatagrams"), "Udp.InDatagrams of receiver"
+        return packets_received(window, traffic), "Udp.InDatagrams of receiver"
     if window.ends.shared:
         return window.stack("client", "Tcp.OutSegs"), "Tcp.OutSegs of the shared namespace"
     if isinstance(traffic, Stream):

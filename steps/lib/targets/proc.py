@@ -7,10 +7,12 @@ Only the standard library is used here: the program that runs on the nodes of a 
 import os
 import platform
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_CONNTRACK_MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 _BASE_FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/base_frequency")
 
 
@@ -64,6 +66,62 @@ def pairs(text: str) -> dict[str, int]:
         group, names = heading.split(":", 1)
         numbers = values.split(":", 1)[1].split()
         found.update({f"{group}.{n}": int(v) for n, v in zip(names.split(), numbers, strict=True)})
+    return found
+
+
+def stack(net: Path) -> dict[str, int]:
+    """Counters of the network stack, and how full its tables are, of this thread's namespace.
+
+    As ``Tcp.OutSegs``; of connection tracking ``Conntrack.entries``, ``.max``, ``.drop`` and so on,
+    if there is any; of sockets ``Sockets.TCP.inuse``, ``.tw`` and so on.
+
+    Args:
+        net: The thread's own directory of proc. Not ``/proc/net``, which is the main thread's.
+    """
+    found = pairs((net / "snmp").read_text()) | pairs((net / "netstat").read_text())
+    found |= sockets((net / "sockstat").read_text())
+    try:
+        found |= conntrack((net / "stat/nf_conntrack").read_text())
+        found["Conntrack.max"] = int(_CONNTRACK_MAX.read_text())
+    except FileNotFoundError:
+        pass  # The kernel tracks no connections.
+    return found
+
+
+def conntrack(text: str) -> dict[str, int]:
+    """``net/stat/nf_conntrack``: a heading, then hexadecimal numbers for each CPU.
+
+    ``entries`` is of the whole table on each line.
+    """
+    heading, *rows = (line.split() for line in text.splitlines())
+    columns = [[int(number, 16) for number in column] for column in zip(*rows, strict=True)]
+    found = {f"Conntrack.{n}": sum(c) for n, c in zip(heading, columns, strict=True)}
+    return found | {"Conntrack.entries": columns[0][0]}
+
+
+def sockets(text: str) -> dict[str, int]:
+    """``net/sockstat``: lines such as ``TCP: inuse 4 orphan 0 tw 3``."""
+    found = {}
+    for line in text.splitlines():
+        group, fields = line.split(":")[0], line.split()[1:]
+        numbers = zip(fields[::2], fields[1::2], strict=True)
+        found.update({f"Sockets.{group}.{name}": int(value) for name, value in numbers})
+    return found
+
+
+def throttled(groups: Iterable[Path]) -> dict[str, int]:
+    """How often each control group, and each one above it, had used up its share of CPU.
+
+    Groups whose ``cpu.stat`` does not tell cannot limit CPU and are left out.
+    """
+    found: dict[str, int] = {}
+    for group in groups:
+        for place in (group, *group.parents):
+            if str(place) in found or not (file := place / "cpu.stat").exists():
+                continue
+            for line in file.read_text().splitlines():
+                if line.startswith("nr_throttled "):
+                    found[str(place)] = int(line.split()[1])
     return found
 
 

@@ -92,10 +92,15 @@ class DeviceCounters:
 
 @dataclass(frozen=True)
 class Counters:
-    """Counters of a network namespace: by device, and of its stack (``Tcp.OutSegs``, ...)."""
+    """Counters of a network namespace: by device, and of its stack (``Tcp.OutSegs``, ...).
+
+    ``stack`` has also how full its tables are, see ``proc.stack``; ``offloads`` what each device
+    offloads, see ``features``.
+    """
 
     devices: Mapping[str, DeviceCounters]
     stack: Mapping[str, int]
+    offloads: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,14 @@ class Instant:
 
     Nodes of one ``kernel`` share its CPUs; another one after a reboot is another kernel. Whoever
     reads has a ``generation``, which grows when it is started anew and counts from zero again.
+    ``clock_s`` is the node's real time at the same moment, in seconds since 1970.
     """
 
     at_s: float
     kernel: str
     cpus: int
     generation: int = 0
+    clock_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,9 @@ class CpuTimes:
     ``instants`` are by node: nodes are read at the same time, but not to the millisecond.
     ``groups`` are exact CPU seconds of the processes started in each group (``client``,
     ``server``); ``foreign`` those of processes that are not cnibench's, as far as they are told
-    apart. ``cycles`` is None where there are no hardware counters.
+    apart. ``cycles`` is None where there are no hardware counters. ``throttled`` counts how often
+    each control group that a tool is in had used up its share of CPU; those that cannot limit it
+    are not in it.
     """
 
     instants: Mapping[str, Instant]
@@ -133,6 +142,7 @@ class CpuTimes:
     foreign: Mapping[str, float]
     groups: Mapping[str, float] = field(default_factory=dict)
     cycles: int | None = None
+    throttled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def kernels(self) -> dict[str, Instant]:

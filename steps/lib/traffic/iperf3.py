@@ -7,7 +7,14 @@ from statistics import fmean
 from steps.lib.models import Stream, TcpStream, Traffic, UdpStream
 from steps.lib.traffic.iperf3_document import Document, ServerDocument
 from steps.lib.traffic.iperf3_reading import read_document
-from steps.lib.traffic.protocol import Boundary, Clock, DocumentError, Interval, ToolRecord
+from steps.lib.traffic.protocol import (
+    Boundary,
+    Clock,
+    DocumentError,
+    Interval,
+    ToolRecord,
+    VersionError,
+)
 
 PORT = 30521
 """Published as a NodePort too, so it lies in the range that Kubernetes has for them."""
@@ -123,6 +130,7 @@ class Iperf3:
             congestion_control=end.sender_tcp_congestion,
             receiver_side=True,
             client_address_at_server=server.host if server else None,
+            started_utc_s=start.timestamp.timesecs,
         )
 
 
@@ -139,7 +147,7 @@ def _version(said: str, pinned: str) -> str:
     """``iperf 3.18`` -> 3.18. Keys change their meaning between versions, so only one is read."""
     match = re.fullmatch(r"iperf (\d+(?:\.\d+)+)", said)
     if not match or match[1] != pinned:
-        raise DocumentError(f"the document is of {said!r}, only iperf {pinned} is read")
+        raise VersionError(f"the document is of {said!r}, only iperf {pinned} is read")
     return match[1]
 
 

@@ -48,12 +48,19 @@ class TestStart(Part):
     target_bitrate: Count
 
 
+class Timestamp(Part):
+    """When the test began, in whole seconds since 1970."""
+
+    timesecs: Count
+
+
 class Start(Part):
     """The ``start`` of either document; only the client's says whom it dialled."""
 
     connected: list[Connection]
     version: str
     cookie: str
+    timestamp: Timestamp
     sndbuf_actual: Count
     rcvbuf_actual: Count
     test_start: TestStart

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from steps.lib.models import TcpTransactions, Traffic
 from steps.lib.traffic.netperf_reading import SELECTION, Record, read_record
-from steps.lib.traffic.protocol import Boundary, Clock, DocumentError, Interval, ToolRecord
+from steps.lib.traffic.protocol import (
+    Boundary,
+    Clock,
+    DocumentError,
+    Interval,
+    ToolRecord,
+    VersionError,
+)
 
 CONTROL_PORT = 30522
 DATA_PORT = 30523
@@ -132,7 +139,7 @@ def _version(output: bytes, pinned: str) -> str:
     match = re.fullmatch(rb"Netperf version (\d+(?:\.\d+)+)\n", output)
     found = match[1].decode() if match else None
     if found != pinned:
-        raise DocumentError(f"`netperf -V` says {output[:60]!r}, only netperf {pinned} is read")
+        raise VersionError(f"`netperf -V` says {output[:60]!r}, only netperf {pinned} is read")
     return pinned
 
 

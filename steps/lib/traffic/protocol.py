@@ -14,6 +14,10 @@ class DocumentError(Exception):
     """
 
 
+class VersionError(DocumentError):
+    """The output is of another version than the pinned one: its fields may mean something else."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """One interval of a run, inside the measured window; ``t_rel_s`` counts from its start."""
@@ -31,6 +35,7 @@ class ToolRecord:
 
     ``effective`` holds every parameter under the names of ``asked``, so that the gate can compare
     them one by one, and some that were not asked (ports, socket buffers) as evidence.
+    ``started_utc_s`` is the document's date, in seconds since 1970 by the client's clock.
     ``metrics`` are columns of the measurements table. ``client_address_at_server`` is what the
     server saw as its peer: it differs from ``client_address`` where the path translates addresses.
     """
@@ -47,6 +52,7 @@ class ToolRecord:
     congestion_control: str | None = None
     receiver_side: bool = field(default=False)
     client_address_at_server: str | None = None
+    started_utc_s: float | None = None
 
 
 Boundary = Literal["window-start", "window-end"]

@@ -11,6 +11,7 @@ SHARED = (
     "steps/lib/errors.py",
     "steps/lib/setting.py",
     "steps/lib/targets/cycles.py",
+    "steps/lib/targets/features.py",
     "steps/lib/targets/netfilter.py",
     "steps/lib/targets/proc.py",
     "steps/lib/targets/namespaces/netns.py",

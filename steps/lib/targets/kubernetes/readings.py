@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from steps.lib.targets.kubernetes.agent.places import NODE_ROOT
 from steps.lib.targets.kubernetes.agents import Answer
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.protocol import Counters, CpuTimes, DeviceCounters, Instant
@@ -51,7 +52,7 @@ class Strangers:
 def counters(told: Mapping[str, Any]) -> Counters:
     """Counters of one place."""
     devices = {name: DeviceCounters(*numbers) for name, numbers in told["devices"].items()}
-    return Counters(devices, told["stack"])
+    return Counters(devices, told["stack"], told["offloads"])
 
 
 def cpu_times(
@@ -80,12 +81,17 @@ def cpu_times(
             for name, members in groups.items()
         },
         cycles=None if None in cycles else sum(cycles),
+        throttled={
+            f"{node}:{group.removeprefix(NODE_ROOT)}": count
+            for node, reading in told.items()
+            for group, count in reading["throttled"].items()
+        },
     )
 
 
 def _instant(answer: Answer) -> Instant:
     told = answer.result["cpu"]
-    return Instant(told["at_s"], told["boot_id"], told["cpus"], answer.generation)
+    return Instant(told["at_s"], told["boot_id"], told["cpus"], answer.generation, told["clock_s"])
 
 
 def _latest(told: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, float]:

@@ -4,9 +4,9 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 
 from steps.lib.errors import CnibenchError
@@ -17,11 +17,37 @@ KILL_INTERVAL_S = 0.005
 
 def mount_point() -> Path | None:
     """Where version 2 is mounted: ``/sys/fs/cgroup``, or below it on hybrid systems."""
+    return _mounts()[0]
+
+
+def _of_processes(processes: Collection[int]) -> set[Path]:
+    """Groups that may limit the CPU of processes; of those that have ended none."""
+    unified, version_1 = _mounts()
+    found = set()
+    for pid in processes:
+        try:
+            text = Path(f"/proc/{pid}/cgroup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        for line in text.splitlines():  # As ``2:cpu,cpuacct:/some/group`` or ``0::/group``.
+            _, controllers, group = line.split(":", 2)
+            mounted = unified if not controllers else version_1
+            if mounted is not None and (not controllers or "cpu" in controllers.split(",")):
+                found.add(mounted / group.lstrip("/"))
+    return found
+
+
+@cache
+def _mounts() -> tuple[Path | None, Path | None]:
+    """Where version 2, and where the CPU controller of version 1, is mounted."""
+    unified, version_1 = None, None
     for line in Path("/proc/mounts").read_text().splitlines():
-        _, place, kind, *_ = line.split()
-        if kind == "cgroup2":
-            return Path(place)
-    return None
+        _, place, kind, options, *_ = line.split()
+        if kind == "cgroup2" and unified is None:
+            unified = Path(place)
+        if kind == "cgroup" and "cpu" in options.split(","):
+            version_1 = Path(place)
+    return unified, version_1
 
 
 @dataclass(frozen=True)
@@ -29,6 +55,7 @@ class Groups:
     """The groups of one target, all below one group of that target's name."""
 
     name: str
+    _limiting: set[Path] = field(default_factory=set, compare=False)
 
     @cached_property
     def root(self) -> Path:
@@ -61,6 +88,11 @@ class Groups:
         for directory in self._directories():
             found.update(int(pid) for pid in (directory / "cgroup.procs").read_text().split())
         return found
+
+    def limiting(self, tools: Collection[int]) -> set[Path]:
+        """Every group that may have limited this process or a tool, also one that just ended."""
+        self._limiting.update(_of_processes({os.getpid(), *tools}))
+        return self._limiting
 
     def remove(self) -> None:
         """Remove the groups; their processes must have been killed.

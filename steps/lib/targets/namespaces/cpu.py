@@ -16,16 +16,20 @@ _PF_KTHREAD = 0x00200000
 
 def read(groups: Groups, cycles: Cycles) -> CpuTimes:
     """Read everything; what the window is divided by comes first."""
-    at_s = time.monotonic()
+    at_s, clock_s = time.monotonic(), time.time()
     total_cycles = cycles.read()
     with Path("/proc/stat").open() as file:
         modes = proc.modes(file.readline())
+    tools = groups.processes()
     return CpuTimes(
-        instants={"this machine": Instant(at_s, "this machine's", os.cpu_count() or 1)},
+        instants={
+            "this machine": Instant(at_s, "this machine's", os.cpu_count() or 1, clock_s=clock_s)
+        },
         **modes._asdict(),
-        foreign={"processes": foreign_s(groups.processes())},
+        foreign={"processes": foreign_s(tools)},
         groups=groups.usage_s(),
         cycles=total_cycles,
+        throttled=proc.throttled(groups.limiting(tools)),
     )
 
 

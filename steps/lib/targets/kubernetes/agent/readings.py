@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from steps.lib.targets import proc
+from steps.lib.targets import features, proc
 from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.kubernetes.agent import places
 from steps.lib.targets.namespaces import netns
@@ -43,22 +43,25 @@ def cpu(containers: Mapping[str, str] | None = None) -> dict[str, Any]:
     Args:
         containers: Identifiers of some containers, with that of each one's pod.
     """
-    at_s = time.monotonic()
+    at_s, clock_s = time.monotonic(), time.time()
     total_cycles = _cycles.read()
     with Path("/proc/stat").open() as file:
         modes = proc.modes(file.readline())
     pods = _pods()
+    groups = {
+        container: group
+        for container, pod in (containers or {}).items()
+        if (group := _group_of_container(pods.get(_plain(pod)), container)) is not None
+    }
     return {
         "at_s": at_s,
+        "clock_s": clock_s,
         "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         "cpus": os.cpu_count() or 1,
         **modes._asdict(),
         "pods": {pod: used for pod, d in pods.items() if (used := _usage_s(d)) is not None},
-        "containers": {
-            container: used
-            for container, pod in (containers or {}).items()
-            if (used := _usage_of_container(pods.get(_plain(pod)), container)) is not None
-        },
+        "containers": {c: used for c, d in groups.items() if (used := _usage_s(d)) is not None},
+        "throttled": proc.throttled(map(_limiting, groups.values())),
         "cycles": total_cycles,
     }
 
@@ -66,12 +69,12 @@ def cpu(containers: Mapping[str, str] | None = None) -> dict[str, Any]:
 def counters(container: str | None = None) -> dict[str, Any]:
     """Counters of the devices and of the stack of a container's network, or of the node's."""
     with netns.inside(places.network(container)):
-        devices = (_NET / "dev").read_text()
-        stack = [(_NET / name).read_text() for name in ("snmp", "netstat")]
-    return {
-        "devices": proc.devices(devices),
-        "stack": {k: v for text in stack for k, v in proc.pairs(text).items()},
-    }
+        devices = proc.devices((_NET / "dev").read_text())
+        return {
+            "devices": devices,
+            "stack": proc.stack(_NET),
+            "offloads": features.active(devices),
+        }
 
 
 def _pods() -> dict[str, Path]:
@@ -82,12 +85,18 @@ def _pods() -> dict[str, Path]:
     return {pod: directory for parent in _pod_parents for directory, pod in _pods_in(parent)}
 
 
-def _usage_of_container(pod: Path | None, container: str) -> float | None:
-    """CPU seconds of a container: its group is in the pod's, and its name holds its identifier."""
+def _group_of_container(pod: Path | None, container: str) -> Path | None:
+    """The group of a container: it is in the pod's, and its name holds its identifier."""
     for directory in _directories(pod) if pod is not None else ():
         if container in directory.name:
-            return _usage_s(directory)
+            return directory
     return None
+
+
+def _limiting(group: Path) -> Path:
+    """The group that limits CPU, where version 1 counts and limits it in two hierarchies."""
+    parts = ["cpu" if part == "cpuacct" else part for part in group.parts]
+    return Path(*parts)
 
 
 def _find_pod_parents() -> Iterator[Path]:

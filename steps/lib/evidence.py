@@ -1,0 +1,124 @@
+"""What is looked at beside the traffic, before and after each run, so that gates can judge it.
+
+All of it is read while the node is idle; what it costs of a cell's time is measured by
+``benchmarks/overhead.py``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steps.lib.context import Context
+from steps.lib.models import PATHS, DeviceRef, Path, Plugin
+from steps.lib.plan import PlannedCell, pod_mtu, underlay_mtu
+from steps.lib.reading import Ends, Reading, read
+from steps.lib.state import BlockState
+from steps.lib.targets.protocol import Endpoint, Target
+from steps.lib.tuning import ReadBack, never_set, read_back
+
+ICMP_HEADERS_BYTES = 28
+CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
+PORT_RANGE = "net.ipv4.ip_local_port_range"
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was found before a run."""
+
+    tuned: ReadBack
+    untuned: tuple[str, ...]
+    congestion_control: str | None
+    probe: Mapping[int, bool]
+    expected_mtu_bytes: Mapping[str, int]
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class After:
+    """What was found after it."""
+
+    tuned: ReadBack
+    port_range: str | None
+    reading: Reading
+
+
+def look_before(context: Context, state: BlockState, planned: PlannedCell, ends: Ends) -> Before:
+    """Read everything, the counters last: from then on all that moves is the run's."""
+    target = context.target
+    tuned = read_back(target, state, _places(ends))
+    return Before(
+        tuned=tuned,
+        untuned=(*never_set(target, state, context.block.profile), *tuned.wrong),
+        congestion_control=target.read_endpoint_setting(ends.client, CONGESTION_CONTROL),
+        probe=probe_path_mtu(target, ends),
+        expected_mtu_bytes=_expected_mtu(context, PATHS[planned.cell.path], ends),
+        reading=read(target, ends),
+    )
+
+
+def look_after(context: Context, state: BlockState, ends: Ends) -> After:
+    """Read the counters first, then whether anybody has changed the settings."""
+    target = context.target
+    reading = read(target, ends)
+    return After(
+        tuned=read_back(target, state, _places(ends)),
+        port_range=target.read_endpoint_setting(ends.client, PORT_RANGE),
+        reading=reading,
+    )
+
+
+def fingerprint(target: Target) -> str | None:
+    """Of what is installed, read from the target; None if nothing is."""
+    installation = target.installation()
+    return installation.fingerprint if installation else None
+
+
+def offloads(target: Target, plugin: Plugin) -> dict[str, str]:
+    """What the nodes' own devices of all paths offload, by ``<node>/<device>``."""
+    nodes = {node.name: node for node in target.nodes()}
+    _, counters = target.reading(nodes)
+    wanted = {name for proof in plugin.paths.values() for name in map(_device, proof.carries)}
+    return {
+        f"{name}/{device}": found
+        for name, node in nodes.items()
+        for device, found in counters[name].offloads.items()
+        if device in wanted or device == node.uplink
+    }
+
+
+def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
+    """Whether a packet of exactly the MTU passes unfragmented, and one byte more does not."""
+    if ends.shared:
+        return {}
+    mtu = ends.client.mtu_bytes
+    if ends.probe_address == ends.server.address:
+        mtu = min(mtu, ends.server.mtu_bytes)
+    return {mtu: _pings(target, ends, mtu, 1.0), mtu + 1: _pings(target, ends, mtu + 1, 0.1)}
+
+
+def _pings(target: Target, ends: Ends, packet_bytes: int, wait_s: float) -> bool:
+    payload = str(packet_bytes - ICMP_HEADERS_BYTES)
+    options = ["-4", "-n", "-q", "-c", "1", "-W", str(wait_s), "-M", "do", "-s", payload]
+    process = target.start(ends.client, ["ping", *options, ends.probe_address], "probe")
+    return process.stop(wait_s + 1.0)[0] == 0
+
+
+def _expected_mtu(context: Context, path: Path, ends: Ends) -> dict[str, int]:
+    """MTU each end must have: the plugin's for pods, the underlay's for hosts and clients.
+
+    The client outside is no node: no profile changes its MTU.
+    """
+    job, block = context.job, context.block
+    expected = {
+        "pod": pod_mtu(job, block.plugin, block.profile),
+        "host": underlay_mtu(job, block.profile),
+        "external": job.campaign.target.underlay_mtu,
+    }
+    return {"client": expected[ends.client.kind], "server": expected[ends.server.kind]}
+
+
+def _places(ends: Ends) -> tuple[Endpoint, ...]:
+    return (ends.client,) if ends.client is ends.server else (ends.client, ends.server)
+
+
+def _device(reference: DeviceRef) -> str:
+    return reference.partition(":")[2]

@@ -1,0 +1,127 @@
+"""Gates about the state of nodes and endpoints: the same as asked, before and after the run."""
+
+from collections.abc import Iterator
+
+from steps.lib.gates.base import Evidence, Found, gate, verdict
+
+ROOM = 0.95
+"""A table or range that is fuller than this has turned something away, or is about to."""
+
+DROPS = ("drop", "early_drop")
+"""Counters of connection tracking that only a full table makes grow (nf_conntrack_core.c)."""
+
+
+@gate(
+    evidence="Each setting read back before and after the run",
+    source="a profile whose misspelt name was skipped in silence (Dakić et al. 2024, code)",
+    cost="one small file a setting and place, twice; on Kubernetes one question to an agent each",
+)
+def tuning_in_force(e: Evidence) -> Found:
+    """Every setting of the profile was in force, on both nodes and in both endpoints."""
+    return verdict(not e.untuned), "; ".join(e.untuned) or "every setting reads back as intended"
+
+
+@gate(
+    evidence="Fingerprint of configuration, binaries, devices and routes: at the installation, "
+    "before and after the run",
+    source="two laboratories, and two generations of hosts, that were confused",
+    cost="two fingerprints: some milliseconds each; on Kubernetes some requests",
+)
+def plugin_unchanged(e: Evidence) -> Found:
+    """The plugin is the one that was installed for this block, unchanged."""
+    installed, before, after = e.fingerprints
+    same = installed == before == after
+    return verdict(same), "unchanged" if same else f"was {installed}, {before}, then {after}"
+
+
+@gate(
+    evidence="Active features (checksums, TSO, GSO, GRO, LRO, tunnels) of both uplinks and of each "
+    "stated device, when the block began and before and after the run",
+    source="`gro off` left behind by a clean-up (Dakić et al. 2024, code); pitfall 12",
+    cost="one ioctl a device in each reading: microseconds",
+)
+def offloads_unchanged(e: Evidence) -> Found:
+    """The devices of the path offload what they did when the block began, at both ends."""
+    wrong = list(_changed_offloads(e))
+    return verdict(not wrong), "; ".join(wrong) or f"unchanged on {len(_devices(e))} devices"
+
+
+def _changed_offloads(e: Evidence) -> Iterator[str]:
+    for place, device in _devices(e):
+        first = e.around.first.counters[place].offloads.get(device)
+        last = e.around.last.counters[place].offloads.get(device)
+        node = e.ends.places[place].name
+        begun = e.offloads.get(f"{node}/{device}", first) if place.endswith("-node") else first
+        for then, now, when in ((begun, first, "since the block began"), (first, last, "in it")):
+            if then != now:
+                yield f"{device} of {place} changed {when}: {_difference(then, now)}"
+
+
+def _devices(e: Evidence) -> list[tuple[str, str]]:
+    """Places and names of the devices of the path."""
+    references = (
+        *e.plugin.paths[e.cell.path].carries,
+        "client-node:@uplink",
+        "server-node:@uplink",
+    )
+    found = dict.fromkeys(e.ends.device(reference) for reference in references)
+    return [(place, device) for place, device in found if device is not None]
+
+
+def _difference(then: str | None, now: str | None) -> str:
+    before, after = set((then or "").split()), set((now or "").split())
+    return ", ".join(sorted({f"-{f}" for f in before - after} | {f"+{f}" for f in after - before}))
+
+
+@gate(
+    evidence="Drops and entries of each end's and node's table, before and after the run",
+    source="connection tests exhaust tables (pitfall 20)",
+)
+def conntrack_room(e: Evidence) -> Found:
+    """Connection tracking turned no packet away for want of room."""
+    seen, wrong = [], []
+    for place in e.ends.places:
+        entries, most = (e.around.gauge(place, f"Conntrack.{n}") for n in ("entries", "max"))
+        if not most:
+            continue
+        drops = sum(e.around.stack(place, f"Conntrack.{name}") for name in DROPS)
+        failed = e.around.stack(place, "Conntrack.insert_failed")
+        if drops or failed or entries:
+            seen.append(f"{place}: {entries} of {most}, {drops} drops, {failed} not inserted")
+        if drops:
+            wrong.append(place)
+    if not any(e.around.gauge(place, "Conntrack.max") for place in e.ends.places):
+        return "not_applicable", "this kernel tracks no connections"
+    return verdict(not wrong), "; ".join(seen) or "no connection is tracked"
+
+
+@gate(
+    evidence="TCP sockets in use and in TIME_WAIT in the client's namespace, against its range of "
+    "ephemeral ports",
+    source="connection tests exhaust ephemeral ports (pitfall 20)",
+    cost="one small file after the run",
+)
+def ports_left(e: Evidence) -> Found:
+    """The client had ports left for new connections."""
+    if e.cell.traffic.protocol != "tcp":
+        return "not_applicable", "not TCP"
+    if e.ends.shared:
+        return "not_applicable", "the server's closed connections are counted there too"
+    if e.port_range is None:
+        return "not_applicable", "the range of ephemeral ports is not visible there"
+    low, high = map(int, e.port_range.split())
+    ports = high - low + 1
+    used = sum(e.around.gauge("client", f"Sockets.TCP.{name}") for name in ("inuse", "tw"))
+    return verdict(used <= ROOM * ports), f"{used} TCP sockets, {ports} ports"
+
+
+@gate(
+    evidence="`TcpExt.ListenOverflows` and `ListenDrops` of the server's namespace around the run",
+    source="a SYN that is dropped comes again after a second and makes the tail of latency",
+)
+def listen_queue(e: Evidence) -> Found:
+    """The server took every connection: none was turned away at a full queue."""
+    if e.cell.traffic.protocol != "tcp":
+        return "not_applicable", "not TCP"
+    lost = {n: e.around.stack("server", f"TcpExt.Listen{n}") for n in ("Overflows", "Drops")}
+    return verdict(not any(lost.values())), ", ".join(f"{n} {c}" for n, c in lost.items())
