@@ -10,8 +10,11 @@ MODULE = "steps.lib.targets.kubernetes.agent"
 SHARED = (
     "steps/lib/errors.py",
     "steps/lib/targets/cycles.py",
+    "steps/lib/targets/kernel_symbols.py",
     "steps/lib/targets/netfilter.py",
+    "steps/lib/targets/perf_event.py",
     "steps/lib/targets/proc.py",
+    "steps/lib/targets/sampling.py",
     "steps/lib/targets/namespaces/netns.py",
     "steps/lib/targets/namespaces/programs.py",
     "steps/lib/targets/namespaces/settings.py",
