@@ -13,9 +13,11 @@ from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
 from steps.lib.models import Needs, TargetSpec
+from steps.lib.reading import Window, read
 from steps.lib.setting import Setting
-from steps.lib.targets.cycles import PERF_TYPE_SOFTWARE, Cycles, Event
+from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces import NamespacesTarget, cpu
+from steps.lib.targets.perf_event import PERF_TYPE_SOFTWARE, Event
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 from tests.namespaces import PORT, ends_of, pod, prepared, send
 
@@ -104,21 +106,36 @@ def test_counters_of_devices_and_stack_grow_with_traffic(target: NamespacesTarge
     assert {"Udp.InDatagrams", "Udp.RcvbufErrors", "TcpExt.TCPTimeouts"} <= set(sent.stack)
 
 
+def test_packets_of_the_stack_and_of_devices_are_counted_apart(target: NamespacesTarget) -> None:
+    with ends_of(target, "cross-node") as ends:
+        first = read(target, ends)
+        payload = send(target, ends, "-n", "32M")
+        window = Window(first, read(target, ends), ends)
+    segments = window.stack("client", "Tcp.OutSegs")
+    own = window.device_packets("client", "eth0")
+    uplink = window.device_packets("client-node", ends.client.node.uplink)
+    assert own is not None and uplink is not None
+    assert segments > payload / 1460
+    assert own < segments / 2, "a veth counts buffers of many segments, and acknowledgements"
+    assert uplink == pytest.approx(own, rel=0.1, abs=50), "without a tunnel they are the same"
+    assert window.device_packets("client", "no-such") is None
+
+
 def sysctl(name: str, place: str = "netns") -> Setting:
     return Setting("sysctl", place, name)
 
 
-def read(target: NamespacesTarget, node: Node, name: str) -> str | None:
+def read_setting(target: NamespacesTarget, node: Node, name: str) -> str | None:
     return target.read_settings(node, [sysctl(name)])[sysctl(name)]
 
 
 def test_settings_of_the_namespace_are_the_nodes_own(target: NamespacesTarget) -> None:
     one, two = target.nodes()
     name = "net.ipv4.tcp_sack"
-    before = read(target, two, name)
+    before = read_setting(target, two, name)
     target.write_setting(one, sysctl(name), "0")
     try:
-        assert (read(target, one, name), read(target, two, name)) == ("0", before)
+        assert (read_setting(target, one, name), read_setting(target, two, name)) == ("0", before)
     finally:
         target.write_setting(one, sysctl(name), "1")
 
@@ -129,10 +146,10 @@ def test_settings_of_the_whole_kernel_are_read_and_set_where_they_can_be(
     node = target.nodes()[0]
     # Invisible in a namespace, read-only there, and visible everywhere. Set to what they are.
     for name in ("net.core.netdev_max_backlog", "net.core.rmem_max", "fs.file-max"):
-        value = read(target, node, name)
+        value = read_setting(target, node, name)
         assert value is not None and value.isdigit()
         target.write_setting(node, sysctl(name), value)
-        assert read(target, node, name) == value
+        assert read_setting(target, node, name) == value
 
 
 def test_settings_of_the_machines_own_devices_are_no_settings_of_a_node(
@@ -140,10 +157,10 @@ def test_settings_of_the_machines_own_devices_are_no_settings_of_a_node(
 ) -> None:
     node = target.nodes()[0]
     name = "net.ipv4.conf.dummy9.rp_filter"
-    assert read(target, node, name) is None
+    assert read_setting(target, node, name) is None
     with pytest.raises(RefusedError, match="no such writable setting"):
         target.write_setting(node, sysctl(name), "0")
-    assert read(target, node, "net.ipv4.conf.eth0.rp_filter") is not None
+    assert read_setting(target, node, "net.ipv4.conf.eth0.rp_filter") is not None
 
 
 @pytest.mark.parametrize(
@@ -172,9 +189,9 @@ def test_pods_inherit_from_their_node_what_the_kernel_hands_down(
     }
     tuned = {sysctl(name): value for name, value in values.items()}
     whole = "net.core.rmem_max"
-    tuned[sysctl(whole, "node")] = read(target, target.nodes()[0], whole) or ""
+    tuned[sysctl(whole, "node")] = read_setting(target, target.nodes()[0], whole) or ""
     tuned[Setting("ethtool_feature", "eth0", "generic-receive-offload")] = "on"
-    before = {n: read(target, target.nodes()[0], n) or "" for n in values}
+    before = {n: read_setting(target, target.nodes()[0], n) or "" for n in values}
     for name, value in values.items():
         target.write_setting(target.nodes()[0], sysctl(name), value)
     try:

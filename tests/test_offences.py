@@ -14,6 +14,7 @@ import pytest
 
 from steps.lib import measure as measuring
 from steps.lib.models import CniChain, Entry, Plugin, Profile, Traffic
+from steps.lib.setting import Setting
 from steps.lib.targets.namespaces import cgroups, netns
 from steps.lib.targets.namespaces.links import netlink
 from steps.lib.targets.protocol import EndpointRequest
@@ -289,7 +290,8 @@ def test_tuning_that_did_not_take() -> None:
     entry = Entry(name="net.ipv4.tcp_sack", value="0", scope="netns")
     profile = Profile(name="no-sack", title="", description="", entries=(entry,))
     with bench(tuned=profile) as block:
-        block.target.write_setting(block.target.nodes()[0], entry.name, entry.value)
+        setting = Setting("sysctl", "netns", entry.name)
+        block.target.write_setting(block.target.nodes()[0], setting, entry.value)
         row = block.row(UDP)
     assert row["status"] == INVALID
     assert row["reason"].startswith("tuning-in-force: net.ipv4.tcp_sack on n2 is '1', not '0'")

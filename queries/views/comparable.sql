@@ -52,6 +52,8 @@ final as (
         cycles_per_packet,
         cycles_source,
         packets_source,
+        cpu_components,
+        cpu_components_absent_because,
     from rated
 )
 

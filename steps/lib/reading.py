@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from steps.lib.models import DeviceRef
-from steps.lib.targets.protocol import Counters, CpuTimes, Endpoint, Node, Target
+from steps.lib.targets.protocol import (
+    Counters,
+    CpuTimes,
+    DeviceCounters,
+    Endpoint,
+    Node,
+    Target,
+)
 
 
 @dataclass(frozen=True)
@@ -198,16 +205,29 @@ class Window:
 
     def device_directions(self, place: str, device: str) -> tuple[int, int] | None:
         """Bytes that came in by a device, and that went out; None if it was not there all along."""
-        first = self.first.counters[place].devices.get(device)
-        last = self.last.counters[place].devices.get(device)
-        if first is None or last is None:
+        ends = self._device(place, device)
+        if ends is None:
             return None
+        first, last = ends
         return last.rx_bytes - first.rx_bytes, last.tx_bytes - first.tx_bytes
 
     def device_bytes(self, place: str, device: str) -> int | None:
         """Bytes a device moved in its busier direction; None if it was not there all along."""
         moved = self.device_directions(place, device)
         return None if moved is None else max(moved)
+
+    def device_packets(self, place: str, device: str) -> int | None:
+        """What a device counted as packets, of both directions; None as in ``device_bytes``."""
+        ends = self._device(place, device)
+        if ends is None:
+            return None
+        first, last = ends
+        return last.rx_packets - first.rx_packets + last.tx_packets - first.tx_packets
+
+    def _device(self, place: str, device: str) -> tuple[DeviceCounters, DeviceCounters] | None:
+        first = self.first.counters[place].devices.get(device)
+        last = self.last.counters[place].devices.get(device)
+        return None if first is None or last is None else (first, last)
 
 
 def _clock_s(reading: Reading, node: str) -> float:

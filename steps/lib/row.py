@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from steps.lib.components import IDLE, classifier
 from steps.lib.models import Stream, Traffic, UdpStream
 from steps.lib.reading import Window
-from steps.lib.targets.protocol import NodeFacts
+from steps.lib.targets.protocol import NodeFacts, Sampled
 from steps.lib.traffic.protocol import ToolRecord
 
 
@@ -55,7 +56,28 @@ def cost_columns(
         "cycles_per_packet": cycles / packets if packets and cycles is not None else None,
         "tcp_segments_sent": _both_ends(window, "Tcp.OutSegs"),
         "udp_datagrams_received": window.stack(_receiver(traffic), "Udp.InDatagrams"),
+        "client_interface_packets": window.device_packets("client", window.ends.client.device),
+        "uplink_interface_packets": window.device_packets(
+            "client-node", window.ends.client.node.uplink
+        ),
         "udp_receive_buffer_errors": window.stack(_receiver(traffic), "Udp.RcvbufErrors"),
+    }
+
+
+def component_columns(sampled: Sampled, frequency_hz: int) -> dict[str, Any]:
+    """What the CPUs' time went to, by component; without samples the reason why there are none.
+
+    A share is samples / all samples but the idle ones, so that the parts add up to the total.
+    """
+    counts = classifier().count(sampled.stacks)
+    reason = sampled.reason
+    if reason is None and not counts.keys() - {IDLE}:
+        reason = "no CPU was seen busy"
+    found = [{"component": name, "samples": counts[name]} for name in sorted(counts)]
+    return {
+        "cpu_sampling_hz": frequency_hz,
+        "cpu_components": found if reason is None else None,
+        "cpu_components_absent_because": reason,
     }
 
 

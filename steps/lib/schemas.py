@@ -13,7 +13,15 @@ from pydantic_core import core_schema
 
 from steps.lib import generated
 from steps.lib.catalog import CATALOG
-from steps.lib.models import Campaign, Matrix, Model, Plugin, Profile, TargetSpec
+from steps.lib.models import (
+    Campaign,
+    CpuComponents,
+    Matrix,
+    Model,
+    Plugin,
+    Profile,
+    TargetSpec,
+)
 from steps.lib.questions import Question
 
 SCHEMAS = CATALOG / "schemas"
@@ -21,7 +29,7 @@ COMMAND = "python -m steps.lib.schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 EXTENDABLE: tuple[type[Model], ...] = (Plugin, Profile, Matrix, TargetSpec)
-MODELS: tuple[type[Model], ...] = (*EXTENDABLE, Campaign, Question)
+MODELS: tuple[type[Model], ...] = (*EXTENDABLE, Campaign, CpuComponents, Question)
 
 EXTENDS = {
     "type": "string",

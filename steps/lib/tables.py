@@ -11,7 +11,7 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Raised when old and new numbers stop being comparable; each raise is dated in CHANGELOG.md."""
 
 UTC = pa.timestamp("us", tz="UTC")
@@ -161,6 +161,8 @@ REJECTED = pa.struct(
     ]
 )
 
+COMPONENT = pa.struct([("component", pa.string()), ("samples", pa.int64())])
+
 MEASUREMENTS = (
     *_CELL_IDENTITY,
     _text("measurement_id", "Identity of this attempt; joins intervals, histograms, raw output"),
@@ -233,8 +235,27 @@ MEASUREMENTS = (
     _count("packets", "Denominator of cycles per packet, see packets_source"),
     _text("packets_source", "Which counter of which end's network stack `packets` is"),
     _number("cycles_per_packet", "cycle", "cycles / packets over the same window"),
+    _count("cpu_sampling_hz", "Samples of each CPU a second that were asked for; 0 is none", "Hz"),
+    Column(
+        "cpu_components",
+        pa.list_(COMPONENT),
+        "",
+        "Samples of all CPUs in the window by what they executed (cpu-components.yaml). Component "
+        "`idle` is no part of the cost: share = samples / those of all others",
+    ),
+    _text(
+        "cpu_components_absent_because", "Why there are no samples by component; null if there are"
+    ),
     _count("tcp_segments_sent", "TcpOutSegs of both ends in the window (MSS-sized under TSO)"),
     _count("udp_datagrams_received", "UdpInDatagrams of the receiver in the window"),
+    _count(
+        "client_interface_packets",
+        "Packets of the client's device, both directions: on veth buffers of up to 64 KiB",
+    ),
+    _count(
+        "uplink_interface_packets",
+        "Packets of the uplink of the client's node, both directions: by the driver's count",
+    ),
     _count("udp_receive_buffer_errors", "UdpRcvbufErrors of the receiver in the window"),
 )
 

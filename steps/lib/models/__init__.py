@@ -2,6 +2,7 @@
 
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, Model, Name
 from steps.lib.models.campaign import Campaign, ExternalClient, TargetSpec
+from steps.lib.models.components import Component, CpuComponents
 from steps.lib.models.install import (
     Applied,
     Chart,
@@ -64,7 +65,9 @@ __all__ = [
     "Chart",
     "Cleanup",
     "CniChain",
+    "Component",
     "Condition",
+    "CpuComponents",
     "DeviceRef",
     "Digest",
     "EndpointKind",

@@ -166,6 +166,12 @@ class Matrix(Model):
         default=None,
         description="Runs host to host at the start and the end of each block, to show drift",
     )
+    cpu_sampling_hz: int = Field(
+        default=99,
+        ge=0,
+        le=1000,
+        description="Samples of each CPU a second that share its work among components; 0 = none",
+    )
     limits: Limits = Limits()
 
     @model_validator(mode="after")

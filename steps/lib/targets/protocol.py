@@ -7,7 +7,7 @@ of its own), so all its state is on the target itself and survives a killed proc
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import IO, Literal, NamedTuple, Protocol
 
 from steps.lib.models import EndpointKind, Plugin, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
@@ -163,6 +163,50 @@ class CpuTimes:
         return sum(self.foreign.values())
 
 
+Owner = Literal["kernel", "tool", "plugin", "cnibench", "system", "foreign"]
+"""Whose a running thread is: the kernel's own (idle too), the traffic tool's, ...; ``system`` is
+what a cluster's node runs beside pods, and the cluster's own pods."""
+
+
+class Stack(NamedTuple):
+    """Where a CPU was: functions of the kernel, innermost first; none in user space."""
+
+    owner: Owner
+    frames: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What the CPUs of all nodes executed in a window: samples by stack, those of idle CPUs too.
+
+    ``reason`` says why there are none, and is None if there are.
+    """
+
+    stacks: Mapping[Stack, int] = field(default_factory=dict)
+    reason: str | None = None
+
+
+class Sampling(Protocol):
+    """CPUs that are being sampled."""
+
+    def between(self, first: CpuTimes, last: CpuTimes) -> Sampled:
+        """What was seen between two readings, by the clock of each node.
+
+        A machine that cannot be sampled is no error, but the answer's ``reason``.
+        """
+
+
+@dataclass(frozen=True)
+class NotSampled:
+    """A ``Sampling`` of CPUs that are not sampled."""
+
+    reason: str
+
+    def between(self, first: CpuTimes, last: CpuTimes) -> Sampled:
+        """Nothing, and why."""
+        return Sampled(reason=self.reason)
+
+
 class Process(Protocol):
     """A command running in an endpoint."""
 
@@ -312,6 +356,9 @@ class Target(Protocol):
         self, places: Mapping[str, Endpoint | Node]
     ) -> tuple[CpuTimes, Mapping[str, Counters]]:
         """CPU of all nodes, then at once the counters of each place, by the places' names."""
+
+    def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
+        """Sample the CPUs of all nodes, each so many times a second, until the end of the block."""
 
     # ---------- memory of the block, kept on the target
     def load_state(self) -> BlockState | None:

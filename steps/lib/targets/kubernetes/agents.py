@@ -16,6 +16,7 @@ from steps.lib.targets.protocol import Inventory, Node, NodeFacts
 
 LABELS = PART_OF | {"app.kubernetes.io/component": "agent"}
 SELECTOR = ",".join(f"{name}={value}" for name, value in LABELS.items())
+NAME_PREFIX = "cnibench-agent-"
 DIGEST_ANNOTATION = "cnibench.io/program"
 
 CONTAINER = "agent"
@@ -252,11 +253,11 @@ class Agents:
 
 
 def _name(node: str) -> str:
-    return f"cnibench-agent-{node}"
+    return f"{NAME_PREFIX}{node}"
 
 
 def _program_name() -> str:
-    return f"cnibench-agent-{program.digest()[:12]}"
+    return f"{NAME_PREFIX}{program.digest()[:12]}"
 
 
 def _error(node: str, told: dict[str, str]) -> CnibenchError:

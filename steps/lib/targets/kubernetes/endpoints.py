@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,7 @@ from steps.lib.targets.kubernetes.external import External, ExternalEndpoint
 from steps.lib.targets.kubernetes.launcher import FIFO, new_mark
 from steps.lib.targets.kubernetes.processes import Ended, Launched, Running
 from steps.lib.targets.kubernetes.readings import Strangers
+from steps.lib.targets.kubernetes.sampling import Owners, sampling
 from steps.lib.targets.kubernetes.services import Services
 from steps.lib.targets.protocol import (
     Counters,
@@ -36,6 +37,7 @@ from steps.lib.targets.protocol import (
     EndpointRequest,
     Node,
     Process,
+    Sampling,
 )
 
 PROBE = "probe"
@@ -67,6 +69,7 @@ class Endpoints:
     ) -> None:
         self._api, self._agents, self._spec, self._nodes = api, agents, spec, tuple(nodes)
         self._has_pod_network = has_pod_network
+        self._plugin_namespaces = plugin_namespaces
         self._strangers = Strangers(api, plugin_namespaces)
         self._services = Services(api, agents, self._nodes)
         self._present: dict[str, PodEndpoint] = {}
@@ -190,6 +193,13 @@ class Endpoints:
         for answer in answers.values():
             found |= {n: readings.counters(text) for n, text in answer.result["counters"].items()}
         return self._with_external(answers), found
+
+    def sampling(
+        self, frequency_hz: int, plugin_workloads: Collection[str]
+    ) -> AbstractContextManager[Sampling]:
+        """Sample the CPUs of the nodes until the end of the block."""
+        owners = Owners(self._strangers.named, self._plugin_namespaces(), plugin_workloads)
+        return sampling(self._agents, [node.name for node in self._nodes], owners, frequency_hz)
 
     def _containers(self, node: Node) -> dict[str, str]:
         """Containers of our endpoints on a node, with their pods."""

@@ -29,16 +29,21 @@ class Strangers:
 
     def among(self, pods: Collection[str]) -> dict[str, str]:
         """Those of some pods, by identifiers without dashes, that are strangers; what each is."""
-        if not self._pods.keys() >= set(pods):
-            self._look()
         known = SYSTEM_NAMESPACES.union(self._plugin_namespaces())
-        # Pods that the API server has forgotten are still ending: nobody's, but not idle.
-        found = {pod: self._pods.get(pod, ("", "a pod")) for pod in pods}
         return {
             pod: f"{namespace}/{name} ({pod})".lstrip("/")
-            for pod, (namespace, name) in found.items()
+            for pod, (namespace, name) in self.named(pods).items()
             if namespace not in known
         }
+
+    def named(self, pods: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Namespace and name of some pods; no namespace where the API server has forgotten one.
+
+        Such a pod is still ending: nobody's, but not idle.
+        """
+        if not self._pods.keys() >= set(pods):
+            self._look()
+        return {pod: self._pods.get(pod, ("", "a pod")) for pod in pods}
 
     def _look(self) -> None:
         for pod in self._api.call(self._api.core.list_pod_for_all_namespaces).items:

@@ -34,6 +34,7 @@ from steps.lib.targets.protocol import (
     Node,
     NodeFacts,
     Process,
+    Sampling,
     Target,
 )
 
@@ -158,6 +159,14 @@ class KubernetesTarget:
         workloads = (each for each in present.objects if each.kind in WORKLOADS)
         found |= {each.namespace for each in workloads if each.namespace}
         return found | ({install.namespace} if isinstance(install, Applied) else set())
+
+    def _plugin_workloads(self) -> set[str]:
+        """The plugin's own, ``<namespace>/<name>``; their pods may be in anybody's namespace."""
+        present = self._installer.current()
+        if present is None:
+            return set()
+        found = {*present.plugin.ready.daemonsets, *present.plugin.ready.deployments}
+        return found | {f"{o.namespace}/{o.name}" for o in present.objects if o.kind in WORKLOADS}
 
     # ---------- life of the target
     def missing_requirements(self) -> list[str]:
@@ -333,6 +342,10 @@ class KubernetesTarget:
     ) -> tuple[CpuTimes, Mapping[str, Counters]]:
         """CPU of all nodes and the counters of each place, one question to each agent."""
         return self._endpoints.reading(places)
+
+    def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
+        """Sample the CPUs of all measured nodes, by their agents."""
+        return self._endpoints.sampling(frequency_hz, self._plugin_workloads())
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:

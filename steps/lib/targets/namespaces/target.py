@@ -25,6 +25,7 @@ from steps.lib.targets.namespaces import (
     locks,
     processes,
     requirements,
+    sampling,
     settings,
     sockets,
     topology,
@@ -44,6 +45,7 @@ from steps.lib.targets.protocol import (
     Inventory,
     Node,
     NodeFacts,
+    Sampling,
     Target,
 )
 from steps.lib.targets.tuning import kinds
@@ -233,6 +235,10 @@ class NamespacesTarget:
     ) -> tuple[CpuTimes, Mapping[str, Counters]]:
         """CPU of the machine, then at once the counters of each place."""
         return self.cpu(), {name: self.counters(place) for name, place in places.items()}
+
+    def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
+        """Sample the machine's CPUs: of all that runs on it, strangers' processes told apart."""
+        return sampling.sampling(self._groups, frequency_hz)
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:

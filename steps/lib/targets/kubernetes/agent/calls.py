@@ -13,6 +13,7 @@ from steps.lib.targets.kubernetes.agent import (
     pods,
     programs,
     readings,
+    sampling,
     settings,
     trials,
 )
@@ -39,6 +40,9 @@ CALLS: dict[str, Call] = {
         readings.reading,
         readings.cpu,
         readings.counters,
+        sampling.start_sampling,
+        sampling.samples,
+        sampling.stop_sampling,
         cleaning.clean,
         cleaning.would_clean,
         cni.await_cni_calls,

@@ -77,6 +77,12 @@ def counters(container: str | None = None) -> dict[str, Any]:
         }
 
 
+def pod_of(groups: str) -> str | None:
+    """Identifier, without dashes, of the pod of a process, by its ``/proc/<pid>/cgroup``."""
+    match = _POD.search(groups)
+    return _plain(match[1]) if match else None
+
+
 def _pods() -> dict[str, Path]:
     """The group of each pod on this kernel, as far as this node sees the groups."""
     global _pod_parents
