@@ -13,7 +13,7 @@ from steps.lib.models import CpuComponents
 from steps.lib.row import component_columns
 from steps.lib.targets import perf_event, sampling
 from steps.lib.targets.kernel_symbols import KALLSYMS, UNKNOWN, KernelSymbols
-from steps.lib.targets.protocol import Owner, Sampled, Stack
+from steps.lib.targets.observations import Owner, Sampled, Stack
 
 IN_SOFTIRQ = ("process_backlog", "__napi_poll", "net_rx_action", "handle_softirqs", "do_softirq")
 SENDING = ("tcp_write_xmit", "tcp_sendmsg", "sock_sendmsg", "do_syscall_64")

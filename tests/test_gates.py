@@ -9,14 +9,8 @@ import pytest
 from steps.lib.gates import GATES, NOISE, Evidence, check_all, first_failure
 from steps.lib.models import Cell, Limits
 from steps.lib.reading import CpuUse, Ends, Reading, Window
-from steps.lib.targets.protocol import (
-    Counters,
-    CpuTimes,
-    DeviceCounters,
-    Endpoint,
-    Instant,
-    Node,
-)
+from steps.lib.targets.observations import Counters, CpuTimes, DeviceCounters, Instant
+from steps.lib.targets.protocol import Endpoint, Node
 from steps.lib.traffic import asked, tool_for
 from steps.lib.traffic.protocol import DocumentError, Interval, ToolRecord
 from tests.jobs import RR, TCP, UDP

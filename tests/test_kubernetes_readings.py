@@ -8,7 +8,7 @@ from steps.lib.reading import CpuUse
 from steps.lib.targets.kubernetes.agents import Answer
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.readings import Strangers, cpu_times
-from steps.lib.targets.protocol import CpuTimes
+from steps.lib.targets.observations import CpuTimes
 
 MODES = ("user_s", "system_s", "idle_s", "iowait_s", "irq_s", "softirq_s", "steal_s")
 PODS = {

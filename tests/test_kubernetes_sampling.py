@@ -17,7 +17,7 @@ from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.sampling import NodesSampling, Owners, sampling
 from steps.lib.targets.namespaces import cgroups
 from steps.lib.targets.namespaces.programs import DIE_WITH_PARENT
-from steps.lib.targets.protocol import CpuTimes, Instant, Sampled
+from steps.lib.targets.observations import CpuTimes, Instant, Sampled
 from tests.agent_nodes import AgentNode, agent_node
 
 pytestmark = pytest.mark.namespaces

@@ -12,7 +12,8 @@ from steps.lib.components import IDLE, classifier
 from steps.lib.models import PathName
 from steps.lib.reading import CpuUse, Ends
 from steps.lib.targets.namespaces import NamespacesTarget
-from steps.lib.targets.protocol import EndpointRequest, Sampled
+from steps.lib.targets.observations import Sampled
+from steps.lib.targets.protocol import EndpointRequest
 from tests.namespaces import ends_of, prepared, send
 
 pytestmark = pytest.mark.namespaces

@@ -9,7 +9,7 @@ from functools import cache
 from steps.lib.catalog import CATALOG
 from steps.lib.documents import read_yaml, validate
 from steps.lib.models import CpuComponents
-from steps.lib.targets.protocol import Stack
+from steps.lib.targets.observations import Stack
 
 FILE = "cpu-components.yaml"
 IDLE = "idle"

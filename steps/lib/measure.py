@@ -21,7 +21,8 @@ from steps.lib.plan import PlannedCell, cell_identity, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import component_columns, cost_columns, raw_document, record_columns
 from steps.lib.state import BlockState
-from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Sampled, Target
+from steps.lib.targets.observations import Sampled
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
 

@@ -5,14 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from steps.lib.models import DeviceRef
-from steps.lib.targets.protocol import (
-    Counters,
-    CpuTimes,
-    DeviceCounters,
-    Endpoint,
-    Node,
-    Target,
-)
+from steps.lib.targets.observations import Counters, CpuTimes, DeviceCounters
+from steps.lib.targets.protocol import Endpoint, Node, Target
 
 
 @dataclass(frozen=True)

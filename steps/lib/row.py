@@ -7,7 +7,8 @@ from typing import Any
 from steps.lib.components import IDLE, classifier
 from steps.lib.models import Stream, Traffic, UdpStream
 from steps.lib.reading import Window
-from steps.lib.targets.protocol import NodeFacts, Sampled
+from steps.lib.targets.observations import Sampled
+from steps.lib.targets.protocol import NodeFacts
 from steps.lib.traffic.protocol import ToolRecord
 
 

@@ -30,15 +30,8 @@ from steps.lib.targets.kubernetes.processes import Ended, Launched, Running
 from steps.lib.targets.kubernetes.readings import Strangers
 from steps.lib.targets.kubernetes.sampling import Owners, sampling
 from steps.lib.targets.kubernetes.services import Services
-from steps.lib.targets.protocol import (
-    Counters,
-    CpuTimes,
-    Endpoint,
-    EndpointRequest,
-    Node,
-    Process,
-    Sampling,
-)
+from steps.lib.targets.observations import Counters, CpuTimes, Sampling
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node, Process
 
 PROBE = "probe"
 PROBE_TIMEOUT_S = 20.0

@@ -11,7 +11,8 @@ from steps.lib.errors import InputError
 from steps.lib.models import TargetSpec
 from steps.lib.targets.namespaces import counters, netns, processes, programs, settings
 from steps.lib.targets.namespaces.cgroups import Groups, kill_all
-from steps.lib.targets.protocol import Counters, Endpoint, EndpointRequest, Node
+from steps.lib.targets.observations import Counters
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 
 NAME = "external"
 OWN_NAMESPACE = "/proc/self/ns/net"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Applied, Cleanup, CniChain, HostNetwork, Model, Plugin
+from steps.lib.models import Applied, Cleanup, CniChain, HostNetwork, Plugin
 from steps.lib.rendering import fill
 from steps.lib.rendering import objects as rendered
 from steps.lib.targets.kubernetes import evacuation, node_commands
@@ -22,8 +22,8 @@ from steps.lib.targets.kubernetes.applying import (
     delete_all,
     refuse_foreign,
 )
+from steps.lib.targets.kubernetes.installed import Installed
 from steps.lib.targets.kubernetes.memory import Memory
-from steps.lib.targets.kubernetes.node_commands import CleanUp
 from steps.lib.targets.kubernetes.node_marks import Marks, present_marks, remove_marks
 from steps.lib.targets.kubernetes.objects import Reference, reference
 from steps.lib.targets.kubernetes.readiness import Readiness
@@ -43,20 +43,6 @@ NODE_ACTIONS = (
     "modules",
 )  # fmt: skip
 """Fields of ``Cleanup`` that a node's agent carries out."""
-
-
-class Installed(Model):
-    """What was installed; written before the first change, so that a crash can be undone."""
-
-    install_id: str
-    plugin: Plugin
-    version: str
-    objects: tuple[Reference, ...] = ()
-    commands: tuple[CleanUp, ...] = ()
-    settings: Mapping[str, Mapping[str, str]] = {}
-    """By node: those that the plugin is known to change, as they were before."""
-    marks: Mapping[str, Marks] = {}
-    """By node: what stood there of what the plugin's removal takes away."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from steps.lib.targets.kubernetes.agent.places import NODE_ROOT
 from steps.lib.targets.kubernetes.agents import Answer
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
-from steps.lib.targets.protocol import Counters, CpuTimes, DeviceCounters, Instant
+from steps.lib.targets.observations import Counters, CpuTimes, DeviceCounters, Instant
 
 SYSTEM_NAMESPACES = frozenset({NAMESPACE, "kube-system", "kube-public", "kube-node-lease"})
 

@@ -13,7 +13,7 @@ from steps.lib.targets.kubernetes.agents import NAME_PREFIX as AGENT_PREFIX
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE
 from steps.lib.targets.kubernetes.readings import SYSTEM_NAMESPACES
-from steps.lib.targets.protocol import CpuTimes, NotSampled, Owner, Sampled, Sampling, Stack
+from steps.lib.targets.observations import CpuTimes, NotSampled, Owner, Sampled, Sampling, Stack
 
 Names = Callable[[Collection[str]], Mapping[str, tuple[str, str]]]
 """Gives namespaces and names of pods by their identifiers without dashes."""
@@ -74,7 +74,7 @@ def _end(agents: Agents, nodes: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class NodesSampling:
-    """The samples of several nodes, of each kernel once (``protocol.Sampling``)."""
+    """The samples of several nodes, of each kernel once (``observations.Sampling``)."""
 
     agents: Agents
     owners: Owners

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from steps.lib.errors import InputError, RefusedError
-from steps.lib.models import Applied, HostNetwork, Plugin, TargetKind, TargetSpec
+from steps.lib.models import HostNetwork, Plugin, TargetKind, TargetSpec
 from steps.lib.setting import Look, Setting, Wanted, look_of
 from steps.lib.state import BlockState
 from steps.lib.targets.kubernetes import needs, probe, requirements
@@ -24,9 +24,8 @@ from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.namespaces.settings import is_inherited
+from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
-    Counters,
-    CpuTimes,
     Endpoint,
     EndpointRequest,
     Installation,
@@ -34,14 +33,10 @@ from steps.lib.targets.protocol import (
     Node,
     NodeFacts,
     Process,
-    Sampling,
     Target,
 )
 
 STATE = "cnibench-state"
-
-WORKLOADS = ("DaemonSet", "Deployment", "Job", "StatefulSet")
-"""Kinds whose pods are where they are; a plugin's roles may be in anybody's namespace."""
 
 _OF_THE_NODES = (
     "_members", "_measured", "_all_agents", "_agents", "_all_nodes", "_nodes", "_installer",
@@ -149,24 +144,12 @@ class KubernetesTarget:
         return not isinstance(present.plugin.install, HostNetwork)
 
     def _plugin_namespaces(self) -> set[str]:
-        """Where pods are the plugin's: an operator makes its workloads in another namespace."""
         present = self._installer.current()
-        if present is None:
-            return set()
-        ready, install = present.plugin.ready, present.plugin.install
-        found = {each.partition("/")[0] for each in (*ready.daemonsets, *ready.deployments)}
-        found |= {each.name for each in present.objects if each.kind == "Namespace"}
-        workloads = (each for each in present.objects if each.kind in WORKLOADS)
-        found |= {each.namespace for each in workloads if each.namespace}
-        return found | ({install.namespace} if isinstance(install, Applied) else set())
+        return present.namespaces if present else set()
 
     def _plugin_workloads(self) -> set[str]:
-        """The plugin's own, ``<namespace>/<name>``; their pods may be in anybody's namespace."""
         present = self._installer.current()
-        if present is None:
-            return set()
-        found = {*present.plugin.ready.daemonsets, *present.plugin.ready.deployments}
-        return found | {f"{o.namespace}/{o.name}" for o in present.objects if o.kind in WORKLOADS}
+        return present.workloads if present else set()
 
     # ---------- life of the target
     def missing_requirements(self) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from steps.lib.targets import features, proc
 from steps.lib.targets.namespaces import netns
-from steps.lib.targets.protocol import Counters, DeviceCounters
+from steps.lib.targets.observations import Counters, DeviceCounters
 
 _NET = Path("/proc/thread-self/net")
 """Not ``/proc/net``, which is the main thread's whatever namespace this thread is in."""

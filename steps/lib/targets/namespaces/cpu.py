@@ -8,7 +8,7 @@ from typing import NamedTuple
 from steps.lib.targets import proc
 from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces.cgroups import Groups
-from steps.lib.targets.protocol import CpuTimes, Instant
+from steps.lib.targets.observations import CpuTimes, Instant
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PF_KTHREAD = 0x00200000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kernel_symbols import KernelSymbols
 from steps.lib.targets.namespaces.cgroups import Groups
-from steps.lib.targets.protocol import CpuTimes, NotSampled, Owner, Sampled, Sampling, Stack
+from steps.lib.targets.observations import CpuTimes, NotSampled, Owner, Sampled, Sampling, Stack
 from steps.lib.targets.sampling import KERNEL_THREADS_PARENT, Origin, Sampler
 
 _SYMBOLS = KernelSymbols()
@@ -38,7 +38,7 @@ def _begun(sampler: Sampler, groups: Groups) -> Sampling:
 
 @dataclass(frozen=True)
 class MachineSampling:
-    """The samples of one kernel (``protocol.Sampling``)."""
+    """The samples of one kernel (``observations.Sampling``)."""
 
     sampler: Sampler
     groups: Groups

@@ -36,16 +36,14 @@ from steps.lib.targets.namespaces.endpoints import Endpoints, PlacedEndpoint
 from steps.lib.targets.namespaces.files import delete_durably, write_durably
 from steps.lib.targets.namespaces.installer import Installer
 from steps.lib.targets.namespaces.layout import RUN, Layout
+from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
-    Counters,
-    CpuTimes,
     Endpoint,
     EndpointRequest,
     Installation,
     Inventory,
     Node,
     NodeFacts,
-    Sampling,
     Target,
 )
 from steps.lib.targets.tuning import kinds
