@@ -16,18 +16,19 @@ from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import RefusedError
 from steps.lib.measure import endpoints, run_traffic, wait_until_quiet
-from steps.lib.models import PATHS, Cell, TargetSpec, TcpStream
+from steps.lib.models import PATHS, Cell, PathName, TargetSpec, TcpStream
 from steps.lib.plan import PlannedCell
 from steps.lib.reading import Ends, Window
 from steps.lib.row import packets_of
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.traffic import tool_for
 
-PLUGIN, PATH = "bridge-vxlan", "cross-node"
+PLUGIN = "bridge-vxlan"
+PATH: PathName = "cross-node"
 DEFAULT_HZ, HIGH_HZ = 99, 1999
 FREQUENCIES_HZ = (0, DEFAULT_HZ, HIGH_HZ)
-"""What the default costs may be less than such runs can tell; what twenty times as many samples cost,
-divided by twenty, is told better."""
+"""What the default costs may be less than such runs can tell; what twenty times as many samples
+cost, divided by twenty, is told better."""
 
 BUSY_PERCENT_MAX = 30
 

@@ -19,7 +19,7 @@ from steps.lib.plan import PlannedCell, cell_identity, pod_mtu, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import component_columns, cost_columns, raw_document, record_columns
 from steps.lib.state import BlockState
-from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Sampled, Target
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Sampled, Sampling, Target
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
 from steps.lib.tuning import differences, in_force, settings_digest
@@ -98,8 +98,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         probe = probe_path_mtu(target, ends)
         with target.sampling(context.job.matrix.cpu_sampling_hz) as sampling:
             run = run_traffic(target, tool, planned, ends)
-            window = run.window(ends)
-            sampled = sampling.between(window.cpu.first, window.cpu.last) if window else Sampled()
+            sampled = _sampled(sampling, run.window(ends))
         untuned += differences(target, context.block.profile, places)
         expected_mtu = _expected_mtu(context, path, ends)
     record, error = _parse(tool, run)
@@ -115,7 +114,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         fingerprints=(state.plugin_fingerprint, fingerprint, _fingerprint(target)),
         record=record,
         document_error=error,
-        window=window,
+        window=run.window(ends),
     )
     identity = _identity(context, planned, state)
     row = identity | {
@@ -131,9 +130,14 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     row |= _judged(evidence, context, state)
     if row["status"] == "ok":
         row |= component_columns(sampled, context.job.matrix.cpu_sampling_hz)
-    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code)
+    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled)
+    window = evidence.window
     noise = _noise(window, row) if window and row["status"] == "noisy" else None
     return Measured(row, _interval_rows(row, record), raw, noise)
+
+
+def _sampled(sampling: Sampling, window: Window | None) -> Sampled:
+    return sampling.between(window.cpu.first, window.cpu.last) if window else Sampled()
 
 
 def failed(context: Context, planned: PlannedCell, state: BlockState, reason: str) -> Measured:
