@@ -45,6 +45,7 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 	$(bin)/python -m benchmarks.planning --json bench.json
 	$(bin)/python -m benchmarks.queries --json bench.json
 	$(bin)/python -m benchmarks.overhead --json bench.json
+	$(bin)/python -m benchmarks.cycles --json bench.json
 
 lab-setup: setup ## Compile and pack what the lab runs (half an hour on two cores, once)
 	@lab/setup.sh

@@ -28,6 +28,7 @@ final as (
         median(idle_busy_cpus) as idle_busy_cpus_median,
         min(idle_busy_cpus) as idle_busy_cpus_min,
         max(idle_busy_cpus) as idle_busy_cpus_max,
+        median(plugin_memory_bytes) / 1048576 as plugin_memory_mib_median,
         ---------- what was left behind
         count(*) filter (len(residue) > 0) as installs_with_residue,
         count(*) filter (residue is null) as installs_not_checked,

@@ -39,7 +39,11 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
         if context.block.unsupported(path) is None:
             _probe(context, path)
     ready_s = (context.state().install_s or 0.0) + time.monotonic() - started
-    context.update(ready_s=ready_s, idle_busy_cpus=_idle_busy_cpus(context))
+    context.update(
+        ready_s=ready_s,
+        idle_busy_cpus=_idle_busy_cpus(context),
+        plugin_memory_bytes=context.target.plugin_memory_bytes(),
+    )
     return VerifyPluginOutput()
 
 

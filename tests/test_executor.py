@@ -99,11 +99,19 @@ def test_numbers_of_a_row_are_there_and_agree_with_each_other(name: str, tmp_pat
             or (traffic <> 'tcp-rr' and throughput_bits_per_s is null)
             or (traffic = 'tcp-rr' and (transactions_per_s is null or latency_us_p99 is null))
             or (traffic = 'udp-stream' and (lost_percent is null or offered_bits_per_s is null))
-            or cpu_client_s <= 0 or cpu_server_s <= 0 or client_start_ms <= 0)
+            or cpu_client_s <= 0 or cpu_server_s <= 0 or client_start_ms <= 0
+            or (cpu_components is null) = (cpu_components_absent_because is null)
+            or cpu_sampling_hz <> 99 or client_interface_packets <= 0)
         """,
     )
     assert contradictions == []
     assert wrong(tmp_path) == []
+    sampled = select(
+        tmp_path,
+        "select sum(part.samples) from measurements, unnest(cpu_components) as u(part) "
+        "where status = 'ok' group by measurement_id having sum(part.samples) > 20",
+    )
+    assert len(sampled) == len(select(tmp_path, "select 1 from measurements where status = 'ok'"))
     assert select(tmp_path, "select count(*) from intervals")[0][0] >= 3
 
 

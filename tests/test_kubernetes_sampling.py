@@ -14,6 +14,7 @@ import pytest
 from steps.lib.components import classifier
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.plugin_memory import PSS
 from steps.lib.targets.kubernetes.sampling import NodesSampling, Owners, sampling
 from steps.lib.targets.namespaces import cgroups
 from steps.lib.targets.namespaces.programs import DIE_WITH_PARENT
@@ -116,6 +117,20 @@ def test_an_agents_samples_are_those_of_the_window_by_the_owner_of_the_pod() -> 
     assert classifier().count(found.stacks)["plugin"] > 0.3 * HZ
     assert agents.asked == ["start_sampling", "samples", "stop_sampling"]
     assert outside.startswith("RefusedError: CPUs were not sampled all the time")
+
+
+def test_memory_of_a_plugins_pods_is_that_of_their_processes() -> None:
+    with agent_node() as node, busy_pod(node) as pod:
+
+        def kib(pattern: str) -> int:
+            told = node.call("run", command=["sh", "-c", PSS, pattern])
+            return int(told["stdout"])
+
+        deadline = time.monotonic() + 5
+        while not (found := kib(pod)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert 50 < found < 10_000, "a shell"
+        assert kib(uuid.uuid4().hex) == 0
 
 
 def test_why_a_cluster_is_not_sampled_is_the_answer() -> None:

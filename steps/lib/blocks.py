@@ -16,7 +16,13 @@ from steps.lib.targets.protocol import Node, Target
 LOG = logging.getLogger("cnibench")
 
 _IDENTITY = ("campaign", "block", "plugin", "profile", "repeat", "install_id", "boot_id")
-_READ = ("plugin_version", "plugin_fingerprint", "environment_fingerprint", "idle_busy_cpus")
+_READ = (
+    "plugin_version",
+    "plugin_fingerprint",
+    "environment_fingerprint",
+    "idle_busy_cpus",
+    "plugin_memory_bytes",
+)
 _TIMES = ("install_s", "ready_s", "tune_s", "restore_s", "remove_s", "started_at")
 
 

@@ -21,7 +21,7 @@ from steps.lib.plan import PlannedCell, cell_identity, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import component_columns, cost_columns, raw_document, record_columns
 from steps.lib.state import BlockState
-from steps.lib.targets.observations import Sampled
+from steps.lib.targets.observations import Sampled, Sampling
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
@@ -94,8 +94,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         before = look.look_before(context, state, planned, ends)
         with target.sampling(context.job.matrix.cpu_sampling_hz) as sampling:
             run = run_traffic(target, tool, planned, ends)
-            window = run.window(ends)
-            sampled = sampling.between(window.cpu.first, window.cpu.last) if window else Sampled()
+            sampled = _sampled(sampling, run.window(ends))
         after = look.look_after(context, state, ends)
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
@@ -110,7 +109,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         fingerprints=(state.plugin_fingerprint, fingerprint, look.fingerprint(target)),
         record=record,
         document_error=error,
-        window=window,
+        window=run.window(ends),
         around=Window(before.reading, after.reading, ends),
         port_range=after.port_range,
         offloads=state.offloads or {},
@@ -130,9 +129,14 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     row |= _judged(evidence, context, state)
     if row["status"] == "ok":
         row |= component_columns(sampled, context.job.matrix.cpu_sampling_hz)
-    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code)
+    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled)
+    window = evidence.window
     noise = _noise(window, row) if window and row["status"] == "noisy" else None
     return Measured(row, _interval_rows(row, record), raw, noise)
+
+
+def _sampled(sampling: Sampling, window: Window | None) -> Sampled:
+    return sampling.between(window.cpu.first, window.cpu.last) if window else Sampled()
 
 
 def failed(context: Context, planned: PlannedCell, state: BlockState, reason: str) -> Measured:

@@ -106,13 +106,23 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
     return _both_ends(window, "Tcp.OutSegs"), "Tcp.OutSegs of both ends"
 
 
-def raw_document(command: str, output: bytes, stderr: bytes, exit_code: int) -> bytes:
-    """What is kept of a run: the tool's own words, with the command that made them."""
+def raw_document(
+    command: str, output: bytes, stderr: bytes, exit_code: int, sampled: Sampled | None = None
+) -> bytes:
+    """What is kept of a run: the tool's own words, with the command that made them.
+
+    And every stack that was sampled, so that components can be told anew by other rules, in the
+    form that flame graphs are made of: ``owner;outermost;...;innermost times``.
+    """
     document: Mapping[str, Any] = {
         "command": command,
         "exit_code": exit_code,
         "stdout": output.decode("utf-8", "backslashreplace"),
         "stderr": stderr.decode("utf-8", "backslashreplace"),
+        "cpu_samples": [
+            f"{';'.join((stack.owner, *reversed(stack.frames)))} {times}"
+            for stack, times in (sampled.stacks if sampled else {}).items()
+        ],
     }
     return json.dumps(document).encode()
 

@@ -65,6 +65,7 @@ class BlockState(Model):
     restore_s: float | None = None
     remove_s: float | None = None
     idle_busy_cpus: float | None = None
+    plugin_memory_bytes: int | None = None
     residue: tuple[str, ...] | None = None
     failures: tuple[Failure, ...] = ()
 

@@ -100,6 +100,12 @@ BLOCKS = (
     _number("restore_s", "s", "Putting settings back and reading them back"),
     _number("remove_s", "s", "Removing the plugin, residue check included"),
     _number("idle_busy_cpus", "CPU", "CPUs busy with no traffic, plugin installed"),
+    _count(
+        "plugin_memory_bytes",
+        "Memory (PSS) of the plugin's own processes on a node, mean of nodes, with no traffic; 0 "
+        "of plugins that have none",
+        "byte",
+    ),
     _number("drift_ratio", "1", "Reference at the end / at the start of the block"),
     Column("residue", pa.list_(pa.string()), "", "What removal left behind; empty is clean"),
     Column("started_at", UTC, "UTC", "Start of the block"),

@@ -231,6 +231,9 @@ class Target(Protocol):
     ) -> tuple[CpuTimes, Mapping[str, Counters]]:
         """CPU of all nodes, then at once the counters of each place, by the places' names."""
 
+    def plugin_memory_bytes(self) -> int:
+        """Memory that the plugin's own processes hold on a node now, mean of the nodes."""
+
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all nodes, each so many times a second, until the end of the block."""
 

@@ -23,6 +23,7 @@ from steps.lib.targets.kubernetes.endpoints import Endpoints
 from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
+from steps.lib.targets.kubernetes.plugin_memory import plugin_memory_bytes
 from steps.lib.targets.namespaces.settings import is_inherited
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
@@ -325,6 +326,11 @@ class KubernetesTarget:
     ) -> tuple[CpuTimes, Mapping[str, Counters]]:
         """CPU of all nodes and the counters of each place, one question to each agent."""
         return self._endpoints.reading(places)
+
+    def plugin_memory_bytes(self) -> int:
+        """Memory of the plugin's pods on the measured nodes."""
+        nodes = [node.name for node in self._nodes]
+        return plugin_memory_bytes(self._api, self._agents, nodes, self._plugin_workloads())
 
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all measured nodes, by their agents."""

@@ -234,6 +234,10 @@ class NamespacesTarget:
         """CPU of the machine, then at once the counters of each place."""
         return self.cpu(), {name: self.counters(place) for name, place in places.items()}
 
+    def plugin_memory_bytes(self) -> int:
+        """None: the plugins of this target are programs that run for each call."""
+        return 0
+
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the machine's CPUs: of all that runs on it, strangers' processes told apart."""
         return sampling.sampling(self._groups, frequency_hz)

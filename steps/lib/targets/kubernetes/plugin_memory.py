@@ -1,11 +1,10 @@
 """Memory of a plugin's pods, read from the processes on the nodes by the node agents."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from steps.lib.models import Plugin
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api
-from steps.lib.targets.kubernetes.nodes import NODE_COUNT, linux, workers
 
 PSS = """
 for process in /proc/[0-9]*; do
@@ -15,27 +14,31 @@ done | awk '{ total += $2 } END { print total + 0 }'
 """KiB of all processes in control groups whose name is like ``$0``; shared memory is shared out."""
 
 
-def plugin_memory_mib(api: Api, image: str, plugin: Plugin) -> float | None:
-    """MiB per node of all pods of the plugin's workloads; None for one without workloads."""
-    pods = _pods(api, (*plugin.ready.daemonsets, *plugin.ready.deployments))
+def plugin_memory_bytes(
+    api: Api, agents: Agents, nodes: Sequence[str], workloads: Collection[str]
+) -> int:
+    """Memory on a node, mean of some nodes, of all pods of some workloads; 0 if there are none.
+
+    Args:
+        api: The cluster.
+        agents: On the nodes.
+        nodes: Names of nodes.
+        workloads: DaemonSets, Deployments and the like, ``<namespace>/<name>``.
+    """
+    pods = _pods(api, workloads)
     if not pods:
-        return None
+        return 0
     # A kubelet that leaves control groups to systemd writes "_" for "-".
     pattern = "|".join(pod.metadata.uid.replace("-", "[-_]") for pod in pods)
-    nodes = [node.metadata.name for node in workers(linux(api))[:NODE_COUNT]]
-    agents = Agents(api, image, nodes)  # They are there: a block has begun.
-    try:
-        command = ["sh", "-c", PSS, pattern]
-        told = agents.call_each("run", {node: {"command": command} for node in nodes})
-    finally:
-        agents.close()
-    return sum(int(result["stdout"]) for result in told.values()) / len(nodes) / 1024
+    command = ["sh", "-c", PSS, pattern]
+    told = agents.call_each("run", {node: {"command": command} for node in nodes})
+    return round(sum(int(each["stdout"]) for each in told.values()) * 1024 / len(nodes))
 
 
-def _pods(api: Api, workloads: tuple[str, ...]) -> list[Any]:
+def _pods(api: Api, workloads: Collection[str]) -> list[Any]:
     """Pods of DaemonSets and, by way of their ReplicaSets, of Deployments."""
     found = []
-    for workload in workloads:
+    for workload in sorted(workloads):
         namespace, _, name = workload.partition("/")
         for pod in api.call(api.core.list_namespaced_pod, namespace).items:
             owners = {owner.name for owner in pod.metadata.owner_references or []}
