@@ -18,6 +18,8 @@ from steps.lib.plan import run_time_s
 
 AIM_CELL_S = 3.0
 AIM_OBJECT_KB = 500.0
+MANY_CELLS = 2000
+"""Of one block, or of as many blocks as have so many; nobody waits for them: an extrapolation."""
 WAIT_S = 3600
 
 
@@ -27,22 +29,24 @@ def main() -> None:
     parser.add_argument("--plugin", default="host-network")
     parser.add_argument("--matrix", default="lab")
     arguments = parser.parse_args()
-    block = run(arguments.plugin, arguments.matrix)
-    finish("argo", figures(block, arguments.matrix), arguments.json)
+    campaign, block = run(arguments.plugin, arguments.matrix)
+    found = [*figures(block, arguments.matrix), *sizes(campaign, block)]
+    finish("argo", found, arguments.json)
 
 
-def run(plugin: str, matrix: str) -> dict[str, Any]:
-    """The workflow of the only block of a campaign, after its end."""
+def run(plugin: str, matrix: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The workflows of a campaign and of its only block, after their end."""
     chosen = {"plugin": plugin, "matrix": matrix, "repeats": "1"}
     words = [word for name, value in chosen.items() for word in ("-p", f"{name}={value}")]
     name = argo("submit", "--from", "workflowtemplate/cnibench-plugin", "-o", "name", *words)
     argo("wait", name.strip())
     listed = json.loads(argo("list", "-o", "json"))
     (block,) = (w for w in listed if name.strip() in owners(w))
-    found: dict[str, Any] = json.loads(argo("get", block["metadata"]["name"], "-o", "json"))
-    if found["status"]["phase"] != "Succeeded":
-        sys.exit(f"the block did not succeed: argo get {found['metadata']['name']}")
-    return found
+    names = (name.strip(), block["metadata"]["name"])
+    whole, part = (json.loads(argo("get", name, "-o", "json")) for name in names)
+    if part["status"]["phase"] != "Succeeded":
+        sys.exit(f"the block did not succeed: argo get {part['metadata']['name']}")
+    return whole, part
 
 
 def figures(block: dict[str, Any], matrix: str) -> list[Figure]:
@@ -52,8 +56,8 @@ def figures(block: dict[str, Any], matrix: str) -> list[Figure]:
         key=lambda n: str(n["startedAt"]),
     )
     in_pods = sum(seconds(pod) for pod in pods)
-    in_cells = sum(seconds(pod) for pod in pods if pod["templateName"] == "run-cells")
-    cells = sum(int(pod["progress"].partition("/")[2]) for pod in pods_of_cells(pods))
+    in_cells = sum(seconds(pod) for pod in pods_of(block, "run-cells"))
+    cells = cells_of(block)
     traffic = traffic_s(matrix, cells)
     parts = {
         "pipeline per cell": seconds(block["status"]) - traffic,
@@ -61,11 +65,33 @@ def figures(block: dict[str, Any], matrix: str) -> list[Figure]:
         "  of it in pods of other stages": in_pods - in_cells,
         "  of it in pods of cells, beside traffic": in_cells - traffic,
     }
-    size = len(json.dumps(block)) / 1000
+    return [Figure(name, value / cells, "s", AIM_CELL_S) for name, value in parts.items()]
+
+
+def sizes(campaign: dict[str, Any], block: dict[str, Any]) -> list[Figure]:
+    """Of the objects that Argo keeps, as they would be with very many cells."""
+    cells = cells_of(block)
+    pods = len(pods_of(block, "run-cells"))
+    in_one_block = grown_kb(block, "run-cells", MANY_CELLS / cells * pods)
+    in_many_blocks = grown_kb(campaign, "run-block", MANY_CELLS / cells)
     return [
-        *(Figure(name, value / cells, "s", AIM_CELL_S) for name, value in parts.items()),
-        Figure(f"object of a block of {cells} cells", size, "kB", AIM_OBJECT_KB),
+        Figure(f"block of {cells} cells", grown_kb(block, "run-cells"), "kB", AIM_OBJECT_KB),
+        Figure(f"block of {MANY_CELLS} cells", in_one_block, "kB", AIM_OBJECT_KB),
+        Figure(f"campaign of {MANY_CELLS} cells", in_many_blocks, "kB", AIM_OBJECT_KB),
     ]
+
+
+def grown_kb(workflow: dict[str, Any], template: str, pods: float | None = None) -> float:
+    """Size of a workflow, had it so many pods of a template as large as those that it has."""
+    found = pods_of(workflow, template)
+    one = sum(len(json.dumps({pod["id"]: pod})) for pod in found) / len(found)
+    more = 0.0 if pods is None else pods - len(found)
+    return (len(json.dumps(workflow)) + more * one) / 1000
+
+
+def cells_of(block: dict[str, Any]) -> int:
+    """How many were run, by the progress of their pods."""
+    return sum(int(pod["progress"].partition("/")[2]) for pod in pods_of(block, "run-cells"))
 
 
 def traffic_s(matrix: str, cells: int) -> float:
@@ -77,9 +103,10 @@ def traffic_s(matrix: str, cells: int) -> float:
     return references + measured * sum(times) / len(times)
 
 
-def pods_of_cells(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that ran cells."""
-    return [pod for pod in pods if pod["templateName"] == "run-cells"]
+def pods_of(workflow: dict[str, Any], template: str) -> list[dict[str, Any]]:
+    """Those that ran a template."""
+    nodes = workflow["status"]["nodes"].values()
+    return [n for n in nodes if n["type"] == "Pod" and n["templateName"] == template]
 
 
 def seconds(node: dict[str, Any]) -> float:
