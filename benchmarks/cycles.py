@@ -1,13 +1,15 @@
 """How far cycles per packet can be believed: spread of repeated runs, and what sampling costs.
 
 One cell of the embedded target is run again and again, in turn without samples and at each
-frequency, so that whatever the machine does meanwhile meets all of them. Printed are the
+frequency, so that whatever the machine does meanwhile meets all of them. A run that the noise gates
+would reject is tried again. Printed are the
 coefficient of variation of cycles per packet (all that ran counts, as in a campaign's rows, and
 without strangers' processes), the ratio of counted to estimated cycles where there are hardware
 counters, and what sampling takes: ratios of neighbouring runs, of throughput and of CPU per packet.
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from statistics import mean, median, stdev
 
@@ -16,7 +18,7 @@ from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import RefusedError
 from steps.lib.measure import endpoints, run_traffic, wait_until_quiet
-from steps.lib.models import PATHS, Cell, PathName, TargetSpec, TcpStream
+from steps.lib.models import PATHS, Cell, Limits, PathName, TargetSpec, TcpStream
 from steps.lib.plan import PlannedCell
 from steps.lib.reading import Ends, Window
 from steps.lib.row import packets_of
@@ -30,7 +32,8 @@ FREQUENCIES_HZ = (0, DEFAULT_HZ, HIGH_HZ)
 """What the default costs may be less than such runs can tell; what twenty times as many samples
 cost, divided by twenty, is told better."""
 
-BUSY_PERCENT_MAX = 30
+LIMITS = Limits(busy_percent_max_before_start=30)
+ATTEMPTS_MAX = 5
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Run:
     cycles: int | None
     estimated_cycles: float | None
     foreign_share: float
+    is_quiet: bool
 
 
 def main() -> None:
@@ -59,7 +63,7 @@ def main() -> None:
         for number in range(arguments.runs):
             turn = number % len(FREQUENCIES_HZ)
             for hz in FREQUENCIES_HZ[turn:] + FREQUENCIES_HZ[:turn]:
-                found[hz].append(_run(target, hz, arguments.seconds))
+                found[hz].append(_quiet_run(target, hz, arguments.seconds))
     finally:
         target.save_state(None)
         target.discard()
@@ -69,6 +73,7 @@ def main() -> None:
 
 def _believed(runs: list[Run]) -> list[Figure]:
     figures = [
+        Figure("runs that met noise", sum(not r.is_quiet for r in runs) / len(runs), "", 0.2),
         Figure("foreign share of the busy time", 100 * mean(r.foreign_share for r in runs), "%", 5),
         Figure(
             "spread (CV) of the estimate", _spread([r.busy_s_per_segment for r in runs]), "%", 10
@@ -105,6 +110,16 @@ def _ratio(name: str, ratios: list[float]) -> Figure:
     return Figure(f"{name} (±{error:.4f})", median(ratios), "", 1.01)
 
 
+def _quiet_run(target: NamespacesTarget, hz: int, seconds: int) -> Run:
+    """A run that the noise gates would let pass; the last one if there is none."""
+    for attempt in range(ATTEMPTS_MAX):
+        run = _run(target, hz, seconds)
+        if run.is_quiet:
+            break
+        sys.stderr.write(f"{hz} Hz: run {attempt + 1} met noise\n")
+    return run
+
+
 def _run(target: NamespacesTarget, hz: int, seconds: int) -> Run:
     traffic = TcpStream(
         id="tcp-1",
@@ -116,7 +131,7 @@ def _run(target: NamespacesTarget, hz: int, seconds: int) -> Run:
     )
     planned = PlannedCell("benchmark", "cell", Cell(path=PATH, traffic=traffic), 0)
     tool = tool_for(traffic)
-    wait_until_quiet(target, BUSY_PERCENT_MAX)
+    wait_until_quiet(target, LIMITS.busy_percent_max_before_start)
     with endpoints(target, PATHS[PATH], tool) as ends, target.sampling(hz) as sampling:
         window = run_traffic(target, tool, planned, ends).window(ends)
         if window is None:
@@ -137,6 +152,8 @@ def _told(target: NamespacesTarget, window: Window, ends: Ends, traffic: TcpStre
         cycles=window.cpu.cycles,
         estimated_cycles=None if nominal_hz is None else busy_s * nominal_hz,
         foreign_share=window.cpu.foreign_s / busy_s,
+        is_quiet=window.cpu.foreign_percent <= LIMITS.foreign_cpu_percent_max
+        and window.cpu.steal_percent <= LIMITS.steal_percent_max,
     )
 
 

@@ -13,7 +13,6 @@ from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
 from steps.lib.models import Needs, TargetSpec
-from steps.lib.reading import Window, read
 from steps.lib.setting import Setting
 from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces import NamespacesTarget, cpu
@@ -104,21 +103,6 @@ def test_counters_of_devices_and_stack_grow_with_traffic(target: NamespacesTarge
     assert segments > payload / 1460, "segments as on the wire, not as handed to the device"
     assert received.stack["Tcp.InSegs"] > before[1].stack["Tcp.InSegs"]
     assert {"Udp.InDatagrams", "Udp.RcvbufErrors", "TcpExt.TCPTimeouts"} <= set(sent.stack)
-
-
-def test_packets_of_the_stack_and_of_devices_are_counted_apart(target: NamespacesTarget) -> None:
-    with ends_of(target, "cross-node") as ends:
-        first = read(target, ends)
-        payload = send(target, ends, "-n", "32M")
-        window = Window(first, read(target, ends), ends)
-    segments = window.stack("client", "Tcp.OutSegs")
-    own = window.device_packets("client", "eth0")
-    uplink = window.device_packets("client-node", ends.client.node.uplink)
-    assert own is not None and uplink is not None
-    assert segments > payload / 1460
-    assert own < segments / 2, "a veth counts buffers of many segments, and acknowledgements"
-    assert uplink == pytest.approx(own, rel=0.1, abs=50), "without a tunnel they are the same"
-    assert window.device_packets("client", "no-such") is None
 
 
 def sysctl(name: str, place: str = "netns") -> Setting:

@@ -10,7 +10,7 @@ import pytest
 from steps.lib.catalog import Catalog
 from steps.lib.components import IDLE, classifier
 from steps.lib.models import PathName
-from steps.lib.reading import CpuUse, Ends
+from steps.lib.reading import CpuUse, Ends, Window, read
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.observations import Sampled
 from steps.lib.targets.protocol import EndpointRequest
@@ -158,3 +158,18 @@ def test_sampling_that_is_off_says_so() -> None:
     with prepared("t-sample") as target:
         sampled, _ = sampled_while(target, lambda: None, 0)
     assert sampled == Sampled(reason="sampling is off: the matrix says cpu_sampling_hz 0")
+
+
+def test_packets_of_the_stack_and_of_devices_are_counted_apart() -> None:
+    with with_plugin("ptp-routes") as target, ends_of(target, "cross-node") as ends:
+        first = read(target, ends)
+        payload = send(target, ends, "-n", "32M")
+        window = Window(first, read(target, ends), ends)
+    segments = window.stack("client", "Tcp.OutSegs")
+    own = window.device_packets("client", "eth0")
+    uplink = window.device_packets("client-node", ends.client.node.uplink)
+    assert own is not None and uplink is not None
+    assert segments > payload / 1460
+    assert own < segments / 2, "a veth counts buffers of many segments, and acknowledgements"
+    assert uplink == pytest.approx(own, rel=0.1, abs=50), "without a tunnel they are the same"
+    assert window.device_packets("client", "no-such") is None
