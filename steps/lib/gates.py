@@ -242,7 +242,7 @@ def _mtus(ends: Ends) -> list[int]:
 
 
 def _congestion(e: Evidence) -> tuple[Verdict, str]:
-    wanted = getattr(e.cell.traffic, "congestion_control", None)
+    wanted = getattr(e.cell.traffic, "chosen_congestion_control", None)
     if wanted is None:
         return "not_applicable", f"none asked; in force {_record(e).congestion_control}"
     found = _record(e).congestion_control

@@ -4,8 +4,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.lib.errors import RefusedError
@@ -29,16 +28,13 @@ class Access:
 
     namespace: str
     uplink: str
+    features: dict[str, dict[str, dict[str, bool]]] = field(default_factory=dict)
+    """Offload features by device, as far as they were looked at."""
 
     def device(self, scope: str) -> str:
         """The real name of the device that plays a role."""
         assert scope == UNDERLAY_NIC, "checked when the profile was loaded"
         return self.uplink
-
-    @cached_property
-    def features(self) -> "dict[str, dict[str, dict[str, bool]]]":
-        """Offload features by device, as far as they were looked at."""
-        return {}
 
     @contextmanager
     def sys(self) -> Iterator[Path]:
