@@ -6,10 +6,11 @@ from typing import get_args
 import pytest
 
 from steps.lib.catalog import Catalog
-from steps.lib.errors import InputError
+from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import Profile
 from steps.lib.models.profile import GRAMMARS, Kind
 from steps.lib.targets.namespaces.tuning import cpus, ethtool
+from steps.lib.targets.namespaces.tuning.access import Access
 from steps.lib.targets.namespaces.tuning.kinds import KINDS
 from tests.catalogs import PROFILE, change, complaint, make_catalog
 
@@ -120,6 +121,17 @@ def test_what_ethtool_says_of_numbers_is_understood() -> None:
     present, most = ethtool.parse(COALESCE)
     assert present["adaptive-rx"] == "off" and "adaptive-tx" not in present
     assert (present["rx-usecs"], present["rx-frames"], most) == ("0", "1", {})
+
+
+def test_a_kernel_that_can_open_no_sys_of_a_namespace_uses_the_one_that_is_mounted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("steps.lib.targets.namespaces.tuning.access._FSOPEN", 99999)
+    with Access("/proc/self/ns/net", "eth0").sys() as root:
+        assert root == Path("/sys")
+    elsewhere = Access("/proc/self/ns/mnt", "eth0")
+    with pytest.raises(RefusedError, match=r"Linux 5\.2 or later only"):
+        elsewhere._mounted_sys()
 
 
 @pytest.mark.parametrize(
