@@ -76,3 +76,9 @@ def test_what_was_asked_is_every_field_but_the_names() -> None:
         "kind": "tcp-rr", "protocol": "tcp", "duration_s": 30, "request_bytes": 64,
         "response_bytes": 1024,
     }  # fmt: skip
+
+
+def test_a_congestion_control_that_is_the_nodes_is_not_asked_of_the_tool() -> None:
+    assert "--congestion" not in command(TCP, congestion_control="node")
+    left_open = asked(traffic(TCP, congestion_control="node"))
+    assert left_open == {k: v for k, v in asked(traffic(TCP)).items() if k != "congestion_control"}

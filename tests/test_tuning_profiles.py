@@ -8,8 +8,9 @@ import pytest
 
 from steps.lib.catalog import Catalog
 from steps.lib.database import open_database
+from steps.lib.errors import RefusedError
 from steps.lib.executor import run_campaign
-from steps.lib.models import Entry, Profile, TargetSpec
+from steps.lib.models import Entry, Matrix, Profile, TargetSpec
 from steps.lib.plan import underlay_mtu
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
@@ -47,6 +48,8 @@ def test_a_profile_is_applied_and_leaves_no_difference_or_says_what_the_node_lac
     if reason is not None:
         needed = [e for e in tuned.entries if not e.optional]
         assert any(f"{e.wanted}: " in reason for e in needed), reason
+        with pytest.raises(RefusedError, match="nothing was changed"):
+            apply_profile(target, STATE, tuned)  # The nodes themselves say the same.
         assert picture(target) == before
         return
     state = apply_profile(target, STATE, tuned, before_install=True)
@@ -60,12 +63,14 @@ def test_a_profile_is_applied_and_leaves_no_difference_or_says_what_the_node_lac
     assert picture(target) == before
 
 
-def campaign(store: Path, tuned: Profile, *plugins: str, target: str = "tuned") -> list[Any]:
+def campaign(
+    store: Path, tuned: Profile, plugin: str = "bridge-routes", of: Matrix | None = None
+) -> list[Any]:
     """Status and reason of each cell of a campaign with one profile of our own."""
-    of = job(plugins or ("bridge-routes",), of=matrix(TCP), target=target)
-    changed = of.campaign.model_copy(update={"profiles": (tuned.name,)})
-    of = of.model_copy(update={"profiles": (tuned,), "campaign": changed})
-    run_campaign(of, str(store), lambda event: None)
+    of_one = job((plugin,), of=of or matrix(TCP), target="tuned")
+    changed = of_one.campaign.model_copy(update={"profiles": (tuned.name,)})
+    whole = of_one.model_copy(update={"profiles": (tuned,), "campaign": changed})
+    run_campaign(whole, str(store), lambda event: None)
     return select(store, "select status, reason from measurements")
 
 
@@ -144,6 +149,13 @@ def test_tuning_that_was_never_done_makes_the_cell_invalid(
         "invalid",
         "tuning-in-force: n1/net.ipv4.tcp_sack was never set; n2/net.ipv4.tcp_sack was never set",
     )
+
+
+def test_a_cell_may_leave_the_congestion_control_to_the_profile(tmp_path: Path) -> None:
+    tuned = Catalog().profiles.load("congestion-reno")
+    traffic = TCP | {"congestion_control": "node"}
+    assert campaign(tmp_path, tuned, of=matrix(traffic)) == [("ok", None)]
+    assert select(tmp_path, "select congestion_control from measurements") == [("reno",)]
 
 
 def test_the_mtu_of_a_profile_goes_before_that_of_the_target() -> None:

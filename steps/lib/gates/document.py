@@ -186,7 +186,7 @@ def address(e: Evidence) -> Found:
 def congestion_control(e: Evidence) -> Found:
     """TCP used the congestion control that was asked for."""
     wanted, found = (
-        getattr(e.cell.traffic, "congestion_control", None),
+        getattr(e.cell.traffic, "chosen_congestion_control", None),
         e.the_record.congestion_control,
     )
     if wanted is None:

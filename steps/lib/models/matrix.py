@@ -33,11 +33,24 @@ class Stream(Timed):
     omit_s: int = Field(ge=0, le=60, description="Seconds of slow start left out")
 
 
+OF_THE_NODE = "node"
+"""As ``congestion_control``: not the cell's choice. It has to be said, since a machine's default is
+often not what one believes."""
+
+
 class TcpStream(Stream):
     """TCP throughput."""
 
     kind: Literal["tcp-stream"]
-    congestion_control: str = Field(pattern=r"^[a-z0-9_]+$")
+    congestion_control: str = Field(
+        pattern=r"^[a-z0-9_]+$",
+        description="By its kernel name; `node` for the nodes' own, which a profile may set",
+    )
+
+    @property
+    def chosen_congestion_control(self) -> str | None:
+        """What the tool is told to use; None for the nodes' default."""
+        return None if self.congestion_control == OF_THE_NODE else self.congestion_control
 
     @property
     def protocol(self) -> Literal["tcp"]:

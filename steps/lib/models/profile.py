@@ -61,7 +61,7 @@ GRAMMARS: dict[str, Grammar] = {
     "smt": Grammar(_NODE, _ON_OFF, "`on` or `off`"),
     "sysfs": Grammar(
         _NODE, r".+", "as read back; of a list of choices, one",
-        r"(kernel/mm|module/\w+/parameters|block/[\w*-]+/queue"
+        r"(kernel/mm|block/[\w*-]+/queue"
         r"|devices/system/cpu/(intel_pstate|cpufreq|cpu\*/power))/[\w*/-]+",
     ),
     "service_stopped": Grammar(
@@ -71,7 +71,7 @@ GRAMMARS: dict[str, Grammar] = {
     "kernel_cmdline": Grammar(_NODE, r"\S+", "what stands behind `=`", r"[\w.-]+"),
 }  # fmt: skip
 """Names of files and services are lists of what is known to cut no node off. The other half of each
-kind, how a node is read and changed, is in ``steps/lib/targets/tuning/kinds.py``."""
+kind, how a node is read and changed, is in ``steps/lib/targets/namespaces/tuning/kinds.py``."""
 
 CUTS_OFF = {
     ("net.ipv4.ip_forward", "0"): "pods of other nodes would not be reached",

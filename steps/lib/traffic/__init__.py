@@ -1,6 +1,6 @@
 """Traffic tools. Adding one = one file beside this one, and one entry in ``TOOLS``."""
 
-from steps.lib.models import Stream, Traffic
+from steps.lib.models import Stream, TcpStream, Traffic
 from steps.lib.traffic.iperf3 import Iperf3
 from steps.lib.traffic.netperf import Netperf
 from steps.lib.traffic.protocol import Tool
@@ -21,4 +21,6 @@ def asked(traffic: Traffic) -> dict[str, str | int | None]:
     parameters = traffic.model_dump(exclude={"id", "paths"}) | {"protocol": traffic.protocol}
     if isinstance(traffic, Stream):
         parameters.setdefault("rate_bits_per_s", None)
+    if isinstance(traffic, TcpStream) and traffic.chosen_congestion_control is None:
+        del parameters["congestion_control"]
     return parameters

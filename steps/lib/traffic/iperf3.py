@@ -137,7 +137,8 @@ class Iperf3:
 def _protocol_options(traffic: Stream) -> tuple[str, ...]:
     """``--bitrate`` is of each stream; 0 is no limit, which is said too."""
     if isinstance(traffic, TcpStream):
-        return "--bitrate", "0", "--congestion", traffic.congestion_control
+        chosen = traffic.chosen_congestion_control
+        return "--bitrate", "0", *(("--congestion", chosen) if chosen else ())
     assert isinstance(traffic, UdpStream), "streams are TCP or UDP"
     each = traffic.rate_bits_per_s // traffic.streams  # without remainder: the model's rule
     return "--udp", "--bitrate", str(each), "--udp-counters-64bit"

@@ -21,13 +21,13 @@ SHARED = (
     "steps/lib/targets/namespaces/programs.py",
     "steps/lib/targets/namespaces/settings.py",
     "steps/lib/targets/namespaces/sockets.py",
-    "steps/lib/targets/tuning/access.py",
-    "steps/lib/targets/tuning/cpus.py",
-    "steps/lib/targets/tuning/ethtool.py",
-    "steps/lib/targets/tuning/kinds.py",
-    "steps/lib/targets/tuning/links.py",
-    "steps/lib/targets/tuning/machine.py",
-    "steps/lib/targets/tuning/sysctls.py",
+    "steps/lib/targets/namespaces/tuning/access.py",
+    "steps/lib/targets/namespaces/tuning/cpus.py",
+    "steps/lib/targets/namespaces/tuning/ethtool.py",
+    "steps/lib/targets/namespaces/tuning/kinds.py",
+    "steps/lib/targets/namespaces/tuning/links.py",
+    "steps/lib/targets/namespaces/tuning/machine.py",
+    "steps/lib/targets/namespaces/tuning/sysctls.py",
 )
 """What the agent has in common with the embedded target; standard library only.
 

@@ -15,8 +15,8 @@ from steps.lib.setting import Wanted
 from steps.lib.targets.namespaces import cgroups, netns
 from steps.lib.targets.namespaces.layout import UPLINK
 from steps.lib.targets.namespaces.links import KernelRefusalError, netlink
-from steps.lib.targets.tuning.access import Access
-from steps.lib.targets.tuning.kinds import look_up
+from steps.lib.targets.namespaces.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.kinds import look_up
 from steps.lib.traffic import TOOLS
 
 PROGRAMS = {
@@ -85,7 +85,12 @@ def lacking(wanted: Sequence[Wanted]) -> list[str]:
             own.add_link(UPLINK, "veth", peer={"ifname": "wire"})
             own.set_link("wire", state="up")
             own.set_link(UPLINK, state="up")  # Before, it has no queue discipline.
-        looks = look_up(Access("/proc/thread-self/ns/net", UPLINK), wanted)
+        node = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # From outside, as a node is looked at: settings of the whole kernel are not visible in it.
+        looks = look_up(Access(f"/proc/{os.getpid()}/fd/{node}", UPLINK), wanted)
+    finally:
+        os.close(node)
     return [look.lacking for look in looks if look.lacking]
 
 

@@ -9,6 +9,7 @@ where this process runs, which touches nothing that belongs to the machine's own
 import re
 import stat
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 from steps.lib.errors import RefusedError
@@ -72,6 +73,20 @@ def is_writable_on_node(namespace: str, name: str) -> bool:
         if _is_writable(_file(name)):
             return True
     return not _OF_A_DEVICE.match(name) and _is_writable(_file(name))
+
+
+@cache
+def scope(name: str) -> str:
+    """``netns`` if each network namespace has its own on this kernel, else ``node``.
+
+    What a new namespace may set in itself is its own. Settings of one device are always.
+    """
+    if _OF_A_DEVICE.match(name):
+        return "netns"
+    if not name.startswith("net."):
+        return "node"
+    with netns.scratch():
+        return "netns" if _is_writable(_file(name)) else "node"
 
 
 def inherit(parent: str, child: str) -> None:

@@ -36,6 +36,8 @@ from steps.lib.targets.namespaces.endpoints import Endpoints, PlacedEndpoint
 from steps.lib.targets.namespaces.files import delete_durably, write_durably
 from steps.lib.targets.namespaces.installer import Installer
 from steps.lib.targets.namespaces.layout import RUN, Layout
+from steps.lib.targets.namespaces.tuning import kinds
+from steps.lib.targets.namespaces.tuning.access import Access
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
     Endpoint,
@@ -46,8 +48,6 @@ from steps.lib.targets.protocol import (
     NodeFacts,
     Target,
 )
-from steps.lib.targets.tuning import kinds
-from steps.lib.targets.tuning.access import Access
 
 
 class NamespacesTarget:

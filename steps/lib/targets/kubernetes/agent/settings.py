@@ -5,8 +5,8 @@ from typing import Any
 from steps.lib.setting import Setting, Wanted
 from steps.lib.targets.kubernetes.agent import places
 from steps.lib.targets.namespaces import settings
-from steps.lib.targets.tuning import kinds
-from steps.lib.targets.tuning.access import Access
+from steps.lib.targets.namespaces.tuning import kinds
+from steps.lib.targets.namespaces.tuning.access import Access
 
 
 def look_up(uplink: str, wanted: list[list[str]]) -> list[Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
-from steps.lib.targets.tuning import cpus
-from steps.lib.targets.tuning.access import Access
+from steps.lib.targets.namespaces.tuning import cpus
+from steps.lib.targets.namespaces.tuning.access import Access
 
 BY_DEFAULT = "default"
 """Begins the name of a queue discipline that the kernel chose: deleting what replaced it brings it

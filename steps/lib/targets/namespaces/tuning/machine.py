@@ -7,7 +7,7 @@ from pathlib import Path
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces import programs
-from steps.lib.targets.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.access import Access
 
 RUNNING, STOPPED = "running", "stopped"
 

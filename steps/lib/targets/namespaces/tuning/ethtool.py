@@ -4,7 +4,7 @@ import json
 import re
 
 from steps.lib.setting import Found, LackingError, Setting, Wanted
-from steps.lib.targets.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.access import Access
 
 GROUPS = {
     "rx": r"rx-checksumming",
@@ -31,7 +31,7 @@ _OPTIONS = {
     "ethtool_coalesce": ("--show-coalesce", "--coalesce"),
     "ethtool_channels": ("--show-channels", "--set-channels"),
 }
-_CURRENT = "Current hardware settings"
+_HEADINGS = ("maximums:", "Current hardware settings:")
 
 
 def find_features(access: Access, wanted: Wanted) -> list[Found]:
@@ -102,21 +102,19 @@ def parse(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """
     sections: list[dict[str, str]] = [{}]
     for line in text.splitlines()[1:]:
-        if line.endswith("maximums:") or line.startswith(_CURRENT):
+        if line.endswith(_HEADINGS):
             sections.append({})
-        adaptive = re.match(r"Adaptive RX: (\S+)\s+TX: (\S+)", line)
-        pairs = (
-            [*zip(("adaptive-rx", "adaptive-tx"), adaptive.groups(), strict=True)]
-            if adaptive
-            else ([_named(line)] if ":" in line else [])
-        )
-        sections[-1] |= {name: value for name, value in pairs if value not in ("", "n/a")}
+        sections[-1] |= {name: value for name, value in _pairs(line) if value not in ("", "n/a")}
     return sections[-1], sections[-2] if len(sections) > 2 else {}
 
 
-def _named(line: str) -> tuple[str, str]:
+def _pairs(line: str) -> list[tuple[str, str]]:
+    """Names and values of a line: ``RX Mini: n/a``, or ``Adaptive RX: off  TX: on``."""
+    adaptive = re.match(r"Adaptive RX: (\S+)\s+TX: (\S+)", line)
+    if adaptive:
+        return [("adaptive-rx", adaptive[1]), ("adaptive-tx", adaptive[2])]
     name, _, value = line.partition(":")
-    return name.strip().lower().replace(" ", "-"), value.strip()
+    return [(name.strip().lower().replace(" ", "-"), value.strip())]
 
 
 def _numbers(access: Access, kind: str, device: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -3,9 +3,10 @@
 import errno
 import socket
 
+from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces import netns, settings
-from steps.lib.targets.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.access import Access
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
@@ -19,6 +20,11 @@ def find(access: Access, wanted: Wanted) -> list[Found]:
         raise LackingError("this kernel does not have it, or it cannot be read")
     if not settings.is_writable_on_node(access.namespace, wanted.name):
         raise LackingError("it can only be read")
+    if (scope := settings.scope(wanted.name)) != wanted.scope:
+        raise RefusedError(
+            f"{wanted.name}: is of scope {scope} on this kernel, the profile says {wanted.scope}; "
+            f"write `scope: {scope}`"
+        )
     return [Found(setting, present, " ".join(wanted.value.split()))]
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Look, Setting, Wanted
-from steps.lib.targets.tuning import ethtool, links, machine, sysctls
-from steps.lib.targets.tuning.access import Access
+from steps.lib.targets.namespaces.tuning import ethtool, links, machine, sysctls
+from steps.lib.targets.namespaces.tuning.access import Access
 
 
 class Kind(NamedTuple):

@@ -1,11 +1,11 @@
 """A look at one node: its network namespace, its underlay device, its files."""
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.lib.errors import RefusedError
@@ -29,29 +29,39 @@ class Access:
 
     namespace: str
     uplink: str
+    features: dict[str, dict[str, dict[str, bool]]] = field(default_factory=dict)
+    """Offload features by device, as far as they were looked at."""
 
     def device(self, scope: str) -> str:
         """The real name of the device that plays a role."""
         assert scope == UNDERLAY_NIC, "checked when the profile was loaded"
         return self.uplink
 
-    @cached_property
-    def features(self) -> "dict[str, dict[str, dict[str, bool]]]":
-        """Offload features by device, as far as they were looked at."""
-        return {}
-
     @contextmanager
     def sys(self) -> Iterator[Path]:
         """``/sys`` with the devices of the node's namespace, mounted nowhere.
 
-        The one that is mounted shows the devices of the namespace in which it was mounted.
+        The one that is mounted shows the devices of the namespace in which it was mounted: of a
+        kernel that can do no other it is taken if that is the node's.
+
+        Raises:
+            RefusedError: the kernel is older than 5.2, and the namespace is not ours.
         """
         with netns.inside(self.namespace):
-            mounted = _sysfs()
+            opened = _sysfs()
+        if opened is None:
+            yield self._mounted_sys()
+            return
         try:
-            yield Path(f"/proc/self/fd/{mounted}")
+            yield Path(f"/proc/self/fd/{opened}")
         finally:
-            os.close(mounted)
+            os.close(opened)
+
+    def _mounted_sys(self) -> Path:
+        own, node = Path("/proc/self/ns/net").stat(), netns.path(self.namespace).stat()
+        if (own.st_dev, own.st_ino) != (node.st_dev, node.st_ino):
+            raise RefusedError("/sys of a network namespace can be read on Linux 5.2 or later only")
+        return Path("/sys")
 
     def attempt(self, *command: str) -> str | None:
         """Run a program in the node's network; its last words if it fails."""
@@ -82,9 +92,17 @@ class Access:
             raise RefusedError(f"{setting} cannot be set to {value!r}: {why}")
 
 
-def _sysfs() -> int:
-    """An open folder: the root of a ``sysfs`` of the calling thread's namespace."""
-    context = _call(_FSOPEN, b"sysfs", 0)
+def _sysfs() -> int | None:
+    """An open folder: the root of a ``sysfs`` of the calling thread's namespace.
+
+    None where the kernel does not know how.
+    """
+    try:
+        context = _call(_FSOPEN, b"sysfs", 0)
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return None
+        raise
     try:
         _call(_FSCONFIG, context, _CMD_CREATE, None, None, 0)
         return _call(_FSMOUNT, context, 0, 0)
@@ -96,5 +114,5 @@ def _call(number: int, *arguments: object) -> int:
     result: int = _libc.syscall(number, *arguments)
     if result < 0:
         code = ctypes.get_errno()
-        raise RefusedError(f"/sys cannot be opened (Linux 5.2 or later): {os.strerror(code)}")
+        raise OSError(code, f"sysfs cannot be opened: {os.strerror(code)}")
     return result
