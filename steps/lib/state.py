@@ -45,7 +45,8 @@ class BlockState(Model):
     journal: tuple[JournalEntry, ...] = ()
     tuned: tuple[JournalEntry, ...] = ()
     settings: Mapping[str, Mapping[str, str]] = {}
-    offloads: Mapping[str, str] | None = None
+    offloads: Mapping[str, int] | None = None
+    baseline_tracked: bool | None = None
     install_s: float | None = None
     ready_s: float | None = None
     tune_s: float | None = None

@@ -99,7 +99,7 @@ class Counters:
 
     devices: Mapping[str, DeviceCounters]
     stack: Mapping[str, int]
-    offloads: Mapping[str, str] = field(default_factory=dict)
+    offloads: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
