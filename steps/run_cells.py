@@ -47,7 +47,8 @@ def run_cells(cells_input: RunCellsInput) -> RunCellsOutput:
     """Run each cell between fresh endpoints, judge it, store it once.
 
     Reads: the plugin's fingerprint, before and after each cell; which cells are stored already.
-    Writes: raw output, intervals, and last the measurement, which makes the others visible.
+    Writes: raw output, intervals, and last the measurement, which makes the others visible; in the
+    block's state whether the first reference had its connections tracked.
     Fails when: the target changed hands, or store or target do not answer. A cell that cannot be
     run, or did not measure what its name says, is a stored row, not a failure.
     """
@@ -89,6 +90,8 @@ def _run_cell(context: Context, cell: str) -> str:
     except RefusedError as error:
         measured = failed(context, planned, state, str(error))
     _store(context, measured)
+    if planned.role == "reference" and state.baseline_tracked is None:
+        context.update(baseline_tracked=measured.row.get("connections_tracked"))
     return str(measured.row["status"])
 
 

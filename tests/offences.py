@@ -1,6 +1,7 @@
 """One block on the embedded target, and ways to meddle with it while a cell is measured."""
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ from steps.lib.models import Matrix, PathName, Plugin, Profile, TargetSpec
 from steps.lib.state import BlockState
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.namespaces.processes import Running
-from steps.lib.targets.protocol import Endpoint, EndpointRequest
+from steps.lib.targets.observations import Counters, CpuTimes
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 from tests.jobs import job, matrix, plugin, profile
 
 NAME = "offend"
@@ -27,10 +29,23 @@ class Meddled(NamespacesTarget):
     Attributes:
         place: Changes what endpoint is made.
         before: Is called just before the client's tool starts.
+        late_s: How late whoever reads is at the end of the window.
     """
 
     place: Callable[[EndpointRequest], EndpointRequest] = staticmethod(lambda request: request)
     before: Callable[[], object] = staticmethod(lambda: None)
+
+    late_s = 0.0
+    _readings = 0
+
+    def reading(
+        self, places: Mapping[str, Endpoint | Node]
+    ) -> tuple[CpuTimes, Mapping[str, Counters]]:
+        """As ever: before the run, at both ends of the window, after the run."""
+        self._readings += 1
+        if self._readings % 4 == 3:
+            time.sleep(self.late_s)
+        return super().reading(places)
 
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """As ever."""
@@ -68,9 +83,16 @@ class Bench:
 
     def measure(self, traffic: dict[str, Any], path: PathName = "cross-node") -> Measured:
         """Measure one cell."""
+        return self._measure(matrix(traffic, paths=[path]))
+
+    def reference(self, traffic: dict[str, Any]) -> dict[str, Any]:
+        """Measure the block's reference; its row."""
+        return self._measure(matrix(reference=traffic)).row
+
+    def _measure(self, of: Matrix) -> Measured:
         block = f"{self.plugin.name}.{self.profile.name}.r1"
         context = Context(NAME, block, self.target, "", self.documents)
-        context.__dict__["job"] = self._job(matrix(traffic, paths=[path]))
+        context.__dict__["job"] = self._job(of)
         return measure(context, context.block.cells[0], self.state)
 
     def row(self, traffic: dict[str, Any], path: PathName = "cross-node") -> dict[str, Any]:
@@ -119,6 +141,7 @@ def bench(
             inventory_before={},
             offloads=offloads(target, installed),
         )
+        target._readings = 0
         yield Bench(target, installed, tuned, underlay_mtu, state)
     finally:
         target.discard()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from steps.lib.targets import features
 from steps.lib.targets.kubernetes.launcher import FIFO, LAUNCHER, MARK_VARIABLE
 from tests.agent_nodes import AgentNode, agent_node, container
 
@@ -89,6 +90,19 @@ def test_counters_of_a_pod_are_its_own(node: AgentNode, pod: Pod) -> None:
     assert after["pod"]["stack"]["Icmp.InEchoReps"] - before["pod"]["stack"]["Icmp.InEchoReps"] == 3
 
 
+def test_a_reading_tells_what_devices_offload_and_how_full_tables_are(
+    node: AgentNode, pod: Pod
+) -> None:
+    node.run("ethtool -K pairx gso off")
+    told = node.call("reading", places={"pod": pod[0], "node": None})
+    offloads = told["counters"]["node"]["offloads"]
+    assert offloads.keys() == told["counters"]["node"]["devices"].keys()
+    assert "rx-checksum" in features.names(offloads["eth0"])
+    assert "tx-generic-segmentation" not in features.names(offloads["pairx"])
+    assert "Sockets.TCP.tw" in told["counters"]["pod"]["stack"]
+    assert abs(told["cpu"]["clock_s"] - time.time()) < 5
+
+
 def test_settings_of_a_pod_are_its_own(node: AgentNode, pod: Pod) -> None:
     node.call("write_setting", name="net.ipv4.ip_forward", value="1")
     assert node.call("read_setting", name="net.ipv4.ip_forward", container=pod[0]) == "0"
@@ -165,14 +179,16 @@ HIERARCHIES: dict[str, dict[str, str | None]] = {
     },
     "v2": {
         f"kubepods/besteffort/pod{POD_1}": "usage_usec 3000000\nuser_usec 1",
-        f"kubepods/besteffort/pod{POD_1}/{ONE}": "usage_usec 2000000",
+        f"kubepods/besteffort/pod{POD_1}/{ONE}": "usage_usec 2000000\nnr_throttled 4",
         f"kubepods/pod{POD_2}": "usage_usec 500000",
     },
     "v2-systemd": {
         "kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod"
         f"{POD_1.replace('-', '_')}.slice": "usage_usec 3000000",
         "kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod"
-        f"{POD_1.replace('-', '_')}.slice/cri-containerd-{ONE}.scope": "usage_usec 2000000",
+        f"{POD_1.replace('-', '_')}.slice/cri-containerd-{ONE}.scope": (
+            "usage_usec 2000000\nnr_throttled 4"
+        ),
         f"kubepods.slice/kubepods-pod{POD_2.replace('-', '_')}.slice": "usage_usec 500000",
         "system.slice/kubelet.service": "usage_usec 900000",
     },
@@ -191,9 +207,13 @@ def test_cpu_of_pods_is_read_from_every_layout_of_control_groups(
         "find /sys/fs/cgroup -name 'kubepods*' -not -name '*pod?*-*' -not -path '*/memory/*' "
         f"-exec sh -c 'echo {none} >$0/{name}' {{}} ';'"
     )
+    if layout == "v1":  # Which limits CPU in another hierarchy than it counts it in.
+        group = f"/sys/fs/cgroup/cpu/lab/kubepods/besteffort/pod{POD_1}/{ONE}"
+        node.run(f"mkdir -p {group}; echo 'nr_throttled 4' >{group}/cpu.stat")
     found = node.call("cpu", containers={ONE: POD_1, "d" * 64: POD_2})
     pods = {pod.replace("-", ""): used for pod, used in ((POD_1, 3.0), (POD_2, 0.5))}
     assert (found["pods"], found["containers"]) == (pods, {ONE: 2.0})
+    assert list(found["throttled"].values()) == [4]
     assert found["at_s"] == pytest.approx(time.monotonic(), abs=2)
     assert found["cpus"] >= 1 and found["idle_s"] > 0
 

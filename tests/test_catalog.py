@@ -69,6 +69,30 @@ def test_a_schema_finds_what_an_editor_should_underline() -> None:
     assert not validator.is_valid(child | {"entries": [{"name": "net.core.rmem_max"}]})
 
 
+NO_TUNNEL_DEVICE = {
+    "antrea-ipsec": "the kernel's transformations have no device",
+    "cilium-ipsec": "the kernel's transformations have no device",
+    "calico-ebpf": "packets may be handed past the tunnel's device",
+    "weave": "the tunnel is a port of a switch, whose counters are not read",
+}
+"""Variants of which only the way over the uplink is proven, not that it is a tunnel."""
+
+
+def test_every_tunnel_is_proven_by_its_device_or_it_is_said_why_not() -> None:
+    every = map(Catalog().plugins.load, Catalog().plugins.names)
+    tunnels = [plugin for plugin in every if plugin.encapsulation != "none"]
+    bare = {
+        plugin.name
+        for plugin in tunnels
+        if not any(
+            device not in ("@uplink", "@pair", "cni0")
+            for place, device in (r.split(":") for r in plugin.paths["cross-node"].carries)
+            if place == "client-node"
+        )
+    }
+    assert bare == set(NO_TUNNEL_DEVICE)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return make_catalog(tmp_path)

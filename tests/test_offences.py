@@ -1,25 +1,20 @@
 """Each known way to a wrong number, committed for real: the cell is refused, by the gate's name."""
 
-import json
-import shlex
 import socket
+import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from steps.lib import measure as measuring
-from steps.lib.models import CniChain, Entry, Plugin, Profile, Traffic
+from steps.lib.models import CniChain, Entry, Plugin, Profile
 from steps.lib.setting import Setting
 from steps.lib.targets.namespaces import cgroups, netns
 from steps.lib.targets.namespaces.links import netlink
 from steps.lib.targets.protocol import EndpointRequest
-from steps.lib.traffic.iperf3 import Iperf3
-from steps.lib.traffic.protocol import ToolRecord
 from tests.jobs import RR, TCP, UDP, plugin
 from tests.offences import Bench, bench
 
@@ -27,30 +22,14 @@ pytestmark = pytest.mark.namespaces
 
 INVALID, NOISY = "invalid", "noisy"
 
+TRACKING = "add table ip tracks; add chain ip tracks c { type filter hook output priority 0; }; "
+TRACKING += "add rule ip tracks c ct state invalid drop"
+
 
 @pytest.fixture
 def block() -> Iterator[Bench]:
     with bench() as made:
         yield made
-
-
-class OtherTool(Iperf3):
-    """iperf3 as somebody else would call it, or read it."""
-
-    def __init__(self, command: Any = None, parse: Any = None) -> None:
-        self._command, self._parse = command, parse
-
-    def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
-        command = super().client_command(traffic, address)
-        return self._command(command) if self._command else command
-
-    def parse(self, output: bytes, version_output: bytes = b"") -> ToolRecord:
-        record = super().parse(output, version_output)
-        return self._parse(record) if self._parse else record
-
-
-def use(monkeypatch: pytest.MonkeyPatch, tool: Iperf3) -> None:
-    monkeypatch.setattr(measuring, "tool_for", lambda traffic: tool)
 
 
 def test_nothing_is_refused_where_nobody_offends(block: Bench) -> None:
@@ -91,6 +70,20 @@ def test_a_tunnel_asked_and_traffic_routed_past_it(block: Bench) -> None:
     assert "wrong: client-node:vxlan.cnib, server-node:vxlan.cnib" in row["reason"]
 
 
+def test_segments_cut_for_a_smaller_way(block: Bench) -> None:
+    def shorten() -> None:
+        with netns.inside("cnib-offend.pod-server"):
+            (default,) = subprocess.check_output(
+                ["ip", "route", "show", "default"], text=True
+            ).splitlines()
+            subprocess.run(
+                ["ip", "route", "replace", *default.split(), "advmss", "1000"], check=True
+            )
+
+    block.target.before = shorten
+    assert block.refusal(TCP) == (INVALID, "mss")
+
+
 def test_a_foreign_flow_on_the_wire(block: Bench) -> None:
     target = block.target
     server = ["iperf3", "-s", "-1", "-p", "30555"]
@@ -106,78 +99,6 @@ def test_a_foreign_flow_on_the_wire(block: Bench) -> None:
         row = block.row(UDP)
     assert (row["status"], row["reason"].split(":")[0]) == (NOISY, "foreign-wire")
     assert row["reason"].endswith("too many: client-node in")
-
-
-# ---------- the tool and its document
-def test_udp_at_the_tools_default_rate(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_rate(command: Sequence[str]) -> list[str]:
-        place = command.index("--bitrate")
-        return [*command[:place], *command[place + 2 :]]
-
-    use(monkeypatch, OtherTool(without_rate))
-    assert block.refusal(UDP) == (INVALID, "rate-stated")
-
-
-def test_a_tool_of_another_version(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def older(command: Sequence[str]) -> list[str]:
-        return ["sh", "-c", f"{shlex.join(command)} | sed --unbuffered s/3.18/3.12/g"]
-
-    use(monkeypatch, OtherTool(older))
-    assert block.refusal(UDP) == (INVALID, "tool-version")
-
-
-def test_the_senders_number(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def senders(record: ToolRecord) -> ToolRecord:
-        sent = record.metrics["sent_bits_per_s"]
-        return replace(record, metrics={**record.metrics, "throughput_bits_per_s": sent})
-
-    rules = "add table ip lossy; add chain ip lossy c { type filter hook forward priority 0; }; "
-    rules += "add rule ip lossy c meta l4proto udp meta length > 1000 numgen random mod 4 == 0 drop"
-    block.target.on_node(1, "nft", rules)
-    row = block.row(UDP)
-    assert row["status"] == "ok", row["reason"]
-    assert row["lost_percent"] == pytest.approx(25, abs=5)
-    use(monkeypatch, OtherTool(parse=senders))
-    assert block.refusal(UDP) == (INVALID, "receiver-goodput")
-
-
-def test_a_wrong_address_family(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Six(Iperf3):
-        def server_command(self, traffic: Traffic) -> Sequence[str]:
-            with netns.inside("cnib-offend.pod-server"):
-                Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6").write_text("0")
-            return ["-6" if word == "-4" else word for word in super().server_command(traffic)]
-
-        def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
-            command = super().client_command(traffic, "::1")
-            return ["-6" if word == "-4" else word for word in command]
-
-    use(monkeypatch, Six())
-    assert block.refusal(UDP, "in-pod") == (INVALID, "address-family")
-
-
-def replay(stdout: str) -> list[str]:
-    """A client that says at the right moments what another one said before."""
-    start, *rest = stdout.splitlines()
-    lines = [f"printf %s\\\\n {shlex.quote(line)}" for line in rest]
-    first = f"printf %s\\\\n {shlex.quote(start)}"
-    return ["sh", "-c", "; ".join((first, "sleep 1", *lines))]
-
-
-def test_a_result_copied_from_another_cell(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = block.measure(UDP)
-    assert original.row["status"] == "ok"
-    stdout = json.loads(original.raw)["stdout"]
-    use(monkeypatch, OtherTool(lambda command: replay(stdout)))
-    row = block.row(UDP, "same-node")
-    assert row["status"] == INVALID
-    assert row["reason"] == (
-        "document-own: the very same document was that of cell cross-node.udp-100m"
-    )
-    block.documents.clear()  # As in another pod; there its date gives it away.
-    time.sleep(1)
-    row = block.row(UDP, "same-node")
-    assert row["reason"].startswith("document-own: dated -")
 
 
 # ---------- the machine
@@ -250,11 +171,21 @@ def conntrack_max() -> Iterator[Path]:
 
 
 def test_a_full_table_of_connections(block: Bench) -> None:
-    rules = "add table ip tracks; add chain ip tracks c { type filter hook forward priority 0; }; "
-    block.target.on_node(0, "nft", rules + "add rule ip tracks c ct state invalid drop")
+    block.target.on_node(0, "nft", TRACKING.replace("output", "forward"))
     with conntrack_max() as file:
         block.target.before = lambda: file.write_text("2")
         assert block.refusal(UDP) == (INVALID, "conntrack-room")
+
+
+def test_a_reference_in_another_state_of_connection_tracking(block: Bench) -> None:
+    first = block.reference(UDP)
+    assert (first["status"], first["connections_tracked"]) == ("ok", False)
+    block.state = block.state.model_copy(update={"baseline_tracked": False})
+    assert block.reference(UDP)["status"] == "ok"
+    block.target.on_node(0, "nft", TRACKING)
+    row = block.reference(UDP)
+    assert (row["status"], row["connections_tracked"]) == (INVALID, True)
+    assert row["reason"] == "conntrack-as-begun: tracked: False when the block began, True now"
 
 
 def test_ephemeral_ports_that_are_used_up(block: Bench) -> None:

@@ -72,7 +72,7 @@ def fingerprint(target: Target) -> str | None:
     return installation.fingerprint if installation else None
 
 
-def offloads(target: Target, plugin: Plugin) -> dict[str, str]:
+def offloads(target: Target, plugin: Plugin) -> dict[str, int]:
     """What the nodes' own devices of all paths offload, by ``<node>/<device>``."""
     nodes = {node.name: node for node in target.nodes()}
     _, counters = target.reading(nodes)

@@ -16,6 +16,7 @@ from steps.lib import gates as validity
 from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
+from steps.lib.gates.state import connections_tracked
 from steps.lib.models import PATHS, Path
 from steps.lib.plan import PlannedCell, cell_identity, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
@@ -114,6 +115,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         port_range=after.port_range,
         offloads=state.offloads or {},
         same_document=_same_document(context, planned, run),
+        baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
     )
     identity = _identity(context, planned, state)
     row = identity | {
@@ -125,6 +127,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         "server_mtu_bytes": ends.server.mtu_bytes,
         "client_start_ms": ends.client.start_ms,
         "server_start_ms": ends.server.start_ms,
+        "connections_tracked": connections_tracked(evidence),
     }
     row |= _judged(evidence, context, state)
     if row["status"] == "ok":

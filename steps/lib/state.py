@@ -58,7 +58,8 @@ class BlockState(Model):
     tuned: tuple[JournalEntry, ...] = ()
     lacking: Mapping[str, tuple[str, ...]] = {}
     settings: Mapping[str, Mapping[str, str]] = {}
-    offloads: Mapping[str, str] | None = None
+    offloads: Mapping[str, int] | None = None
+    baseline_tracked: bool | None = None
     install_s: float | None = None
     ready_s: float | None = None
     tune_s: float | None = None

@@ -219,6 +219,12 @@ MEASUREMENTS = (
         "congestion_control",
         "TCP congestion control: as the tool says, else the namespace's default",
     ),
+    Column(
+        "connections_tracked",
+        pa.bool_(),
+        "",
+        "Whether a node tracked the cell's connections; null if older entries that end hide it",
+    ),
     _number("client_start_ms", "ms", "Creating the client's endpoint (CNI ADD, all plugins)"),
     _number("server_start_ms", "ms", "Creating the server's endpoint (CNI ADD, all plugins)"),
     # ---------- what it cost, all nodes together, over exactly cpu_window_s

@@ -12,6 +12,7 @@ Verdict = Literal["pass", "fail", "not_applicable"]
 Need = Literal["record", "window"]
 
 NOTHING = "nothing: it is read anyway"
+AROUND = "a reading before and one after the run, for all such gates together: milliseconds each"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Evidence:
     ``window`` is what the tool measured; ``around`` begins before the tool's first packet and ends
     after its last one, also where the tool reports nothing. ``offloads`` are those of the nodes'
     devices when the block began, by ``<node>/<device>``. ``same_document`` is the cell of the block
-    that had the very same document, if there is one.
+    that had the very same document, if there is one. ``baseline_tracked`` is of a reference cell
+    only: whether the block's first one had its connections tracked, as far as that is known.
     """
 
     cell: Cell
@@ -47,8 +49,9 @@ class Evidence:
     window: Window | None
     around: Window
     port_range: str | None = None
-    offloads: Mapping[str, str] = field(default_factory=dict)
+    offloads: Mapping[str, int] = field(default_factory=dict)
     same_document: str | None = None
+    baseline_tracked: bool | None = None
 
     @property
     def the_record(self) -> ToolRecord:

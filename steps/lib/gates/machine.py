@@ -1,6 +1,6 @@
 """Gates about the machine around the cell: its CPUs, its clock, its wire, the generator's share."""
 
-from steps.lib.gates.base import Evidence, Found, gate, verdict
+from steps.lib.gates.base import AROUND, Evidence, Found, gate, verdict
 from steps.lib.gates.path import TCP_IP_HEADERS_BYTES, TCP_TIMESTAMPS_BYTES
 from steps.lib.models import PATHS, Stream, UdpStream
 
@@ -12,12 +12,9 @@ CLOCK_TOLERANCE_S = 0.02
 """Between reading one clock and the other a busy machine may let somebody else run."""
 
 WIRE_TOLERANCE = 0.15
-WIRE_SLACK_BYTES_PER_S = 1_250_000
-"""10 Mbit/s for what nodes say to each other anyway, and for the answers of their agents."""
+"""Headers are counted as the largest that there may be, windows differ by milliseconds."""
 
 ETHERNET_BYTES = 14
-PACKETS_OF_A_TRANSACTION = {"tcp-rr": 2, "tcp-crr": 6}
-"""In each direction, with acknowledgements: of one on an open connection, and of a whole one."""
 
 
 @gate(
@@ -44,6 +41,7 @@ def cpu_window(e: Evidence) -> Found:
 @gate(
     evidence="Real-time against monotonic clock of each node, before and after the run",
     source="tools that put false dates on their runs; one-way latency (pitfall 28)",
+    cost=AROUND,
 )
 def clock_steady(e: Evidence) -> Found:
     """No clock was set while the cell ran: dates of rows and documents mean what they say."""
@@ -56,6 +54,7 @@ def clock_steady(e: Evidence) -> Found:
 @gate(
     evidence="`nr_throttled` of every control group that a tool of this cell is in",
     source="a published tool's client was throttled by a limit of 500m (pitfall 24)",
+    cost=AROUND,
 )
 def generator_throttled(e: Evidence) -> Found:
     """No limit on CPU held the generator back."""
@@ -100,7 +99,8 @@ def foreign_cpu(e: Evidence) -> Found:
 
 
 @gate(
-    evidence="Byte counters of both uplinks, each direction, against payload and headers",
+    evidence="Byte counters of both uplinks, each direction, against the tool's bytes and the "
+    "headers of the segments that each end's kernel sent, and the campaign's limit",
     source="cloud links are shared with neighbours (Uta et al., NSDI'20)",
     needs=("record", "window"),
     is_noise=True,
@@ -111,21 +111,17 @@ def foreign_wire(e: Evidence) -> Found:
         return "not_applicable", "the path does not cross the wire; path-taken judges the uplinks"
     if e.the_window.cpu.wall_s <= 0:
         return "not_applicable", "the counters are not of one window; cpu-window says so"
-    forward, backward = _explained_bytes(e)
-    if getattr(e.cell.traffic, "direction", "forward") == "reverse":
-        forward, backward = backward, forward
-    slack = WIRE_SLACK_BYTES_PER_S * e.the_window.cpu.wall_s
+    explained = _explained_bytes(e)
+    slack = e.limits.foreign_wire_bits_per_s_max / 8 * e.the_window.cpu.wall_s
     seen, wrong = [], []
-    for place, receives, sends in (
-        ("client-node", backward, forward),
-        ("server-node", forward, backward),
-    ):
-        uplink = e.ends.device(f"{place}:@uplink")[1] or ""
-        moved = e.the_window.device_directions(place, uplink) or (0, 0)  # path-taken says so.
-        for way, explained, found in zip(("in", "out"), (receives, sends), moved, strict=True):
-            seen.append(f"{place} {way} {found} of {explained:.0f}")
-            if found > (1 + WIRE_TOLERANCE) * explained + slack:
-                wrong.append(f"{place} {way}")
+    for near, far in (("client", "server"), ("server", "client")):
+        node = f"{near}-node"
+        uplink = e.ends.device(f"{node}:@uplink")[1] or ""
+        moved = e.the_window.device_directions(node, uplink) or (0, 0)  # path-taken says so.
+        for way, end, found in zip(("in", "out"), (far, near), moved, strict=True):
+            seen.append(f"{node} {way} {found} of {explained[end]:.0f}")
+            if found > (1 + WIRE_TOLERANCE) * explained[end] + slack:
+                wrong.append(f"{node} {way}")
     text = f"bytes moved, of those explained: {', '.join(seen)}"
     return verdict(not wrong), f"{text}; too many: {', '.join(wrong)}" if wrong else text
 
@@ -137,20 +133,23 @@ def crosses_the_wire(e: Evidence) -> bool:
     return ends[0].kind == "external" or ends[0].node_index != ends[1].node_index
 
 
-def _explained_bytes(e: Evidence) -> tuple[float, float]:
-    """Bytes that the cell puts on the wire in the window: as its traffic goes, and back."""
+def _explained_bytes(e: Evidence) -> dict[str, float]:
+    """Bytes that the cell has each end put on the wire in the window, headers included."""
     traffic, record, wall_s = e.cell.traffic, e.the_record, e.the_window.cpu.wall_s
     headers = TCP_IP_HEADERS_BYTES + TCP_TIMESTAMPS_BYTES + ETHERNET_BYTES
     headers += e.plugin.mtu_overhead_bytes + ETHERNET_BYTES
+    ends = ("client", "server")
+    found = {end: float(e.the_window.stack(end, "Tcp.OutSegs")) * headers for end in ends}
     if not isinstance(traffic, Stream):
-        packets = float(record.metrics["transactions_per_s"] or 0) * wall_s
-        packets *= PACKETS_OF_A_TRANSACTION[traffic.kind]
-        both = packets * headers
-        sizes = (traffic.request_bytes, traffic.response_bytes)
-        return both + packets * sizes[0], both + packets * sizes[1]
+        transactions = float(record.metrics["transactions_per_s"] or 0) * wall_s
+        found["client"] += transactions * traffic.request_bytes
+        found["server"] += transactions * traffic.response_bytes
+        return found
+    sender = "server" if traffic.direction == "reverse" else "client"
     sent = float(record.metrics.get("sent_bits_per_s") or 0) / 8 * wall_s
     if isinstance(traffic, UdpStream):
-        return sent + sent / traffic.message_bytes * headers, 0.0
-    segment = record.mss_bytes or 1
-    packets = sent / segment + float(record.metrics.get("retransmits") or 0)
-    return packets * (segment + headers), packets * headers
+        found[sender] += sent * (1 + headers / traffic.message_bytes)
+    else:
+        again = float(record.metrics.get("retransmits") or 0)
+        found[sender] += sent + again * (record.mss_bytes or 0)
+    return found

@@ -25,7 +25,7 @@ def gates_page() -> str:
         _section("The gates", ("gate", "proves", "from", "cost", "source"), map(_gate, GATES)),
         _section(
             "Offences",
-            ("offence", "gate", "committed for real by", "otherwise"),
+            ("offence", "gate", "committed by", "otherwise"),
             map(_offence, listed.offences),
         ),
     ]

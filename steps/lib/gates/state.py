@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 
-from steps.lib.gates.base import Evidence, Found, gate, verdict
+from steps.lib.gates.base import AROUND, Evidence, Found, gate, verdict
+from steps.lib.targets import features
+
+NODES = ("client-node", "server-node")
 
 ROOM = 0.95
 """A table or range that is fuller than this has turned something away, or is about to."""
 
-DROPS = ("drop", "early_drop")
-"""Counters of connection tracking that only a full table makes grow (nf_conntrack_core.c)."""
+LOSSES = ("drop", "early_drop", "insert_failed")
+"""Counters of connection tracking (nf_conntrack_core.c). Only a full table evicts entries; packets
+are dropped for other reasons too, and entries are not inserted where two connections clash."""
 
 
 @gate(
@@ -38,7 +42,7 @@ def plugin_unchanged(e: Evidence) -> Found:
     evidence="Active features (checksums, TSO, GSO, GRO, LRO, tunnels) of both uplinks and of each "
     "stated device, when the block began and before and after the run",
     source="`gro off` left behind by a clean-up (Dakić et al. 2024, code); pitfall 12",
-    cost="one ioctl a device in each reading: microseconds",
+    cost="one ioctl a device in each reading: 5 us",
 )
 def offloads_unchanged(e: Evidence) -> Found:
     """The devices of the path offload what they did when the block began, at both ends."""
@@ -68,31 +72,65 @@ def _devices(e: Evidence) -> list[tuple[str, str]]:
     return [(place, device) for place, device in found if device is not None]
 
 
-def _difference(then: str | None, now: str | None) -> str:
-    before, after = set((then or "").split()), set((now or "").split())
+def _difference(then: int | None, now: int | None) -> str:
+    before, after = features.names(then or 0), features.names(now or 0)
     return ", ".join(sorted({f"-{f}" for f in before - after} | {f"+{f}" for f in after - before}))
 
 
 @gate(
     evidence="Drops and entries of each end's and node's table, before and after the run",
     source="connection tests exhaust tables (pitfall 20)",
+    cost=AROUND,
 )
 def conntrack_room(e: Evidence) -> Found:
     """Connection tracking turned no packet away for want of room."""
     seen, wrong = [], []
     for place in e.ends.places:
-        entries, most = (e.around.gauge(place, f"Conntrack.{n}") for n in ("entries", "max"))
-        if not most:
-            continue
-        drops = sum(e.around.stack(place, f"Conntrack.{name}") for name in DROPS)
-        failed = e.around.stack(place, "Conntrack.insert_failed")
-        if drops or failed or entries:
-            seen.append(f"{place}: {entries} of {most}, {drops} drops, {failed} not inserted")
-        if drops:
+        most = e.around.last.counters[place].stack.get("Conntrack.max", 0)
+        entries = e.around.gauge(place, "Conntrack.entries")
+        drop, early, failed = (e.around.stack(place, f"Conntrack.{name}") for name in LOSSES)
+        if drop or early or failed or entries:
+            text = f"{entries} of {most} entries, {drop} packets dropped, {early} entries evicted"
+            seen.append(f"{place}: {text}, {failed} not inserted")
+        if early or (drop and entries >= ROOM * most):
             wrong.append(place)
     if not any(e.around.gauge(place, "Conntrack.max") for place in e.ends.places):
         return "not_applicable", "this kernel tracks no connections"
     return verdict(not wrong), "; ".join(seen) or "no connection is tracked"
+
+
+def connections_tracked(e: Evidence) -> bool | None:
+    """Whether a node tracked the cell's connections; None if older entries that end hide it.
+
+    Entries stay for minutes after their connection, so tables that do not grow had nothing added.
+    """
+    if e.window is None:
+        return None
+    readings = (e.around.first, e.window.first, e.window.last, e.around.last)
+    changes = {
+        reading.counters[node].stack.get("Conntrack.entries", 0)
+        - e.around.first.counters[node].stack.get("Conntrack.entries", 0)
+        for reading in readings
+        for node in NODES
+    }
+    if max(changes) > 0:
+        return True
+    return None if min(changes) < 0 else False
+
+
+@gate(
+    evidence="Whether entries came into the nodes' tables during the run, in this reference cell "
+    "and in the first one of the block",
+    source="a node-to-node baseline slower than pods, since its connections alone were tracked",
+    cost=AROUND,
+)
+def conntrack_as_begun(e: Evidence) -> Found:
+    """References of a block run in one state of connection tracking, so that they show drift."""
+    begun, now = e.baseline_tracked, connections_tracked(e)
+    if begun is None or now is None:
+        return "not_applicable", "no reference cell, or the first one that tells"
+    text = f"tracked: {begun} when the block began, {now} now"
+    return verdict(begun == now), text
 
 
 @gate(
@@ -118,6 +156,7 @@ def ports_left(e: Evidence) -> Found:
 @gate(
     evidence="`TcpExt.ListenOverflows` and `ListenDrops` of the server's namespace around the run",
     source="a SYN that is dropped comes again after a second and makes the tail of latency",
+    cost=AROUND,
 )
 def listen_queue(e: Evidence) -> Found:
     """The server took every connection: none was turned away at a full queue."""

@@ -124,6 +124,11 @@ class Limits(Model):
     foreign_cpu_percent_max: float = Field(
         default=10.0, gt=0, description="CPU of processes that are not ours, of all CPUs"
     )
+    foreign_wire_bits_per_s_max: float = Field(
+        default=10e6,
+        gt=0,
+        description="What nodes' uplinks carry beyond the payload and 15 % of it, each direction",
+    )
     busy_percent_max_before_start: float = Field(
         default=25.0, gt=0, description="A cell waits until the machine is less busy than this"
     )

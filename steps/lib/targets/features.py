@@ -47,8 +47,8 @@ _ACTIVE, _FIELDS = 2, 4
 """A block has the words available, requested, active, never changed."""
 
 
-def active(devices: Iterable[str]) -> dict[str, str]:
-    """Active ``OFFLOADS`` of devices of this thread's namespace, with blanks between.
+def active(devices: Iterable[str]) -> dict[str, int]:
+    """Active ``OFFLOADS`` of devices of this thread's namespace, as bits in their order.
 
     A device that has ended meanwhile is left out.
     """
@@ -57,10 +57,15 @@ def active(devices: Iterable[str]) -> dict[str, str]:
         for device in devices:
             try:
                 bits = _bits(control, device)
-                found[device] = " ".join(n for n, bit in _known() if bits >> bit & 1)
+                found[device] = sum((bits >> theirs & 1) << ours for ours, theirs in _known())
             except OSError:
                 continue
     return found
+
+
+def names(bits: int) -> set[str]:
+    """The features that such bits stand for."""
+    return {name for place, name in enumerate(OFFLOADS) if bits >> place & 1}
 
 
 def _bits(control: socket.socket, device: str) -> int:
@@ -70,15 +75,16 @@ def _bits(control: socket.socket, device: str) -> int:
 
 
 @cache
-def _known() -> list[tuple[str, int]]:
-    """Features that are looked at, with their bits: which those are is the kernel's choice."""
+def _known() -> list[tuple[int, int]]:
+    """Our bits of features that the kernel has, and its own, which are of its choice."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
         mask = 1 << _SET_OF_FEATURES
         count = _asked(control, _ANY, [_GET_COUNT, 0, mask, 0, 0])[4]
         words = [_GET_STRINGS, _SET_OF_FEATURES, count, *[0] * (count * _NAME_BYTES // 4)]
         text = _asked(control, _ANY, words)[3:].tobytes()
-    names = [text[i : i + _NAME_BYTES].rstrip(b"\0").decode() for i in range(0, len(text), 32)]
-    return [(name, names.index(name)) for name in OFFLOADS if name in names]
+    starts = range(0, len(text), _NAME_BYTES)
+    theirs = [text[i : i + _NAME_BYTES].rstrip(b"\0").decode() for i in starts]
+    return [(ours, theirs.index(n)) for ours, n in enumerate(OFFLOADS) if n in theirs]
 
 
 def _asked(control: socket.socket, device: str, words: list[int]) -> "array.array[int]":

@@ -25,7 +25,7 @@ class Counters:
 
     devices: Mapping[str, DeviceCounters]
     stack: Mapping[str, int]
-    offloads: Mapping[str, str] = field(default_factory=dict)
+    offloads: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

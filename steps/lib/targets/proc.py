@@ -117,11 +117,12 @@ def throttled(groups: Iterable[Path]) -> dict[str, int]:
     found: dict[str, int] = {}
     for group in groups:
         for place in (group, *group.parents):
-            if str(place) in found or not (file := place / "cpu.stat").exists():
-                continue
-            for line in file.read_text().splitlines():
-                if line.startswith("nr_throttled "):
-                    found[str(place)] = int(line.split()[1])
+            try:
+                lines = (place / "cpu.stat").read_text().splitlines()
+            except OSError:
+                continue  # It is no group, or ended just now.
+            counts = [int(line.split()[1]) for line in lines if line.startswith("nr_throttled ")]
+            found |= {str(place): count for count in counts}
     return found
 
 
