@@ -190,9 +190,10 @@ class Endpoints:
     def sampling(
         self, frequency_hz: int, plugin_workloads: Collection[str]
     ) -> AbstractContextManager[Sampling]:
-        """Sample the CPUs of the nodes until the end of the block."""
+        """Sample the CPUs of the nodes until the end of the block; of each kernel once."""
         owners = Owners(self._strangers.named, self._plugin_namespaces(), plugin_workloads)
-        return sampling(self._agents, [node.name for node in self._nodes], owners, frequency_hz)
+        times, _ = self.reading({})
+        return sampling(self._agents, list(times.kernels), owners, frequency_hz)
 
     def _containers(self, node: Node) -> dict[str, str]:
         """Containers of our endpoints on a node, with their pods."""
