@@ -9,6 +9,7 @@ from steps.lib.targets.namespaces import netns, settings
 from steps.lib.targets.namespaces.tuning.access import Access
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
+DEFAULT_QUEUE_DISCIPLINE = "net.core.default_qdisc"
 ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
 
 
@@ -25,6 +26,8 @@ def find(access: Access, wanted: Wanted) -> list[Found]:
             f"{wanted.name}: is of scope {scope} on this kernel, the profile says {wanted.scope}; "
             f"write `scope: {scope}`"
         )
+    if wanted.name == DEFAULT_QUEUE_DISCIPLINE:
+        access.require_queue_discipline(wanted.value)
     return [Found(setting, present, " ".join(wanted.value.split()))]
 
 
