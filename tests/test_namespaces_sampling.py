@@ -1,6 +1,7 @@
 """Where the CPUs' time goes on the embedded target, by samples of real traffic over real paths."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from steps.lib.catalog import Catalog
 from steps.lib.components import IDLE, classifier
 from steps.lib.models import PathName
 from steps.lib.reading import CpuUse, Ends, Window, read
+from steps.lib.targets import sampling
+from steps.lib.targets.kernel_symbols import KernelSymbols
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.observations import Sampled
 from steps.lib.targets.protocol import EndpointRequest
@@ -132,6 +135,25 @@ def test_samples_are_those_of_the_window_and_no_others() -> None:
         nothing = sampling.between(last, last)
     assert busy_s(sampled) == pytest.approx(CpuUse(first, last).busy_s, rel=0.2)
     assert nothing.stacks == {}
+
+
+def test_samples_are_told_while_more_of_them_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_EMPTY_INTERVAL_S", 0.0)
+    sampler, symbols = sampling.Sampler(1999), KernelSymbols()
+    told, usual_s = [], sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    with subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as busy:
+        try:
+            sampler.start()
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                told.append(sum(s.times for s in sampler.samples(0, until, symbols)))
+        finally:
+            sys.setswitchinterval(usual_s)
+            sampler.stop()
+            busy.kill()
+    assert told == sorted(told), "none was lost"
+    assert told[-1] > 1999
 
 
 def test_strangers_and_our_own_program_are_told_apart_from_the_tool() -> None:

@@ -118,18 +118,19 @@ class Sampler:
         Raises:
             RefusedError: too many were lost, or functions have no names.
         """
-        self._empty()
-        seen = Counter(
-            stack
-            for at_ns, stack in zip(self._times_ns, self._stacks, strict=True)
-            if first_s * 1e9 <= at_ns < last_s * 1e9
-        )
+        with self._busy:  # The thread goes on emptying.
+            self._empty()
+            seen = Counter(
+                stack
+                for at_ns, stack in zip(self._times_ns, self._stacks, strict=True)
+                if first_s * 1e9 <= at_ns < last_s * 1e9
+            )
+            stacks = {number: key for key, number in self._numbers.items() if number in seen}
         if self._throttled or self._lost > LOST_SHARE_MAX * seen.total():
             raise RefusedError(
                 f"of {seen.total()} samples of CPUs {self._lost} were lost, and the kernel "
                 f"throttled them {self._throttled} times; ask for fewer a second"
             )
-        stacks = {number: key for key, number in self._numbers.items() if number in seen}
         chains = {chain: _addresses(chain) for _, chain in stacks.values()}
         names = symbols.names({a for chain in chains.values() for a in chain})
         return [
@@ -143,20 +144,22 @@ class Sampler:
 
         Kernel threads are in it, and the idle task, which has the number 0, is not.
         """
-        return dict(self._origins)
+        with self._busy:
+            return dict(self._origins)
 
     def _empty_now_and_then(self) -> None:
         while not self._ended.wait(_EMPTY_INTERVAL_S):
-            self._empty()
+            with self._busy:
+                self._empty()
 
     def _empty(self) -> None:
-        with self._busy:
-            pids = {pid for ring in self._rings for pid in self._keep(_taken(ring))}
-            for pid in pids - {0}:
-                # Read again each time: a tool joins its group before it becomes the tool.
-                origin = _origin(pid)
-                if origin is not None:
-                    self._origins[pid] = origin
+        """Only for who holds ``_busy``: two readers of a ring would take the same records."""
+        pids = {pid for ring in self._rings for pid in self._keep(_taken(ring))}
+        for pid in pids - {0}:
+            # Read again each time: a tool joins its group before it becomes the tool.
+            origin = _origin(pid)
+            if origin is not None:
+                self._origins[pid] = origin
 
     def _keep(self, data: bytes) -> Iterator[int]:
         """Keep the samples among some records; the processes that they are of."""
