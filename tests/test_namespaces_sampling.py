@@ -13,7 +13,6 @@ from steps.lib.components import IDLE, classifier
 from steps.lib.models import PathName
 from steps.lib.reading import CpuUse, Ends, Window, read
 from steps.lib.targets import sampling
-from steps.lib.targets.kernel_symbols import KernelSymbols
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.observations import Sampled
 from steps.lib.targets.protocol import EndpointRequest
@@ -139,7 +138,7 @@ def test_samples_are_those_of_the_window_and_no_others() -> None:
 
 def test_samples_are_told_while_more_of_them_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "_EMPTY_INTERVAL_S", 0.0)
-    sampler, symbols = sampling.Sampler(1999), KernelSymbols()
+    sampler = sampling.Sampler(1999)
     told, usual_s = [], sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     with subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as busy:
@@ -147,7 +146,7 @@ def test_samples_are_told_while_more_of_them_come(monkeypatch: pytest.MonkeyPatc
             sampler.start()
             until = time.monotonic() + 2
             while time.monotonic() < until:
-                told.append(sum(s.times for s in sampler.samples(0, until, symbols)))
+                told.append(sum(s.times for s in sampler.samples(0, until)))
         finally:
             sys.setswitchinterval(usual_s)
             sampler.stop()

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets import perf_event
-from steps.lib.targets.kernel_symbols import KernelSymbols
+from steps.lib.targets import kernel_symbols, perf_event
 from steps.lib.targets.perf_event import PERF_COUNT_SW_CPU_CLOCK, PERF_TYPE_SOFTWARE, Event
 
 KERNEL_THREADS_PARENT = 2
@@ -112,7 +111,7 @@ class Sampler:
             ring.close()
         self._rings = []
 
-    def samples(self, first_s: float, last_s: float, symbols: KernelSymbols) -> list[Sample]:
+    def samples(self, first_s: float, last_s: float) -> list[Sample]:
         """What was seen between two instants of the monotonic clock.
 
         Raises:
@@ -132,7 +131,7 @@ class Sampler:
                 f"throttled them {self._throttled} times; ask for fewer a second"
             )
         chains = {chain: _addresses(chain) for _, chain in stacks.values()}
-        names = symbols.names({a for chain in chains.values() for a in chain})
+        names = kernel_symbols.names_of({a for chain in chains.values() for a in chain})
         return [
             Sample(pid, tuple(names[a] for a in chains[chain]), seen[number])
             for number, (pid, chain) in stacks.items()
