@@ -19,9 +19,7 @@ from typing import NamedTuple
 from steps.lib.errors import RefusedError
 from steps.lib.targets import kernel_symbols, perf_event
 from steps.lib.targets.perf_event import PERF_COUNT_SW_CPU_CLOCK, PERF_TYPE_SOFTWARE, Event
-
-KERNEL_THREADS_PARENT = 2
-"""The process (kthreadd) whose children are the kernel's own threads."""
+from steps.lib.targets.proc import PF_KTHREAD
 
 STACK_FRAMES_MAX = 64
 LOST_SHARE_MAX = 0.01
@@ -51,6 +49,7 @@ class Origin(NamedTuple):
 
     groups: str
     parent: int
+    is_kernel_thread: bool
 
 
 class Sample(NamedTuple):
@@ -201,4 +200,5 @@ def _origin(pid: int) -> Origin | None:
         groups = (process / "cgroup").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None  # It ended.
-    return Origin(groups, int(status[status.rindex(b")") + 2 :].split(None, 2)[1]))
+    fields = status[status.rindex(b")") + 2 :].split(None, 7)
+    return Origin(groups, int(fields[1]), bool(int(fields[6]) & PF_KTHREAD))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from steps.lib.errors import RefusedError
 from steps.lib.targets.namespaces.cgroups import Groups
 from steps.lib.targets.observations import CpuTimes, NotSampled, Owner, Sampled, Sampling, Stack
-from steps.lib.targets.sampling import KERNEL_THREADS_PARENT, Origin, Sampler
+from steps.lib.targets.sampling import Origin, Sampler
 
 
 @contextmanager
@@ -56,7 +56,7 @@ class MachineSampling:
 
     def _owner(self, pid: int, origin: Origin | None) -> Owner:
         """Plugins have no processes of their own here; what is not known is a stranger's."""
-        if pid == 0 or (origin and origin.parent == KERNEL_THREADS_PARENT):
+        if pid == 0 or (origin and origin.is_kernel_thread):
             return "kernel"
         if origin and f":/{self.groups.name}/" in origin.groups:
             return "tool"

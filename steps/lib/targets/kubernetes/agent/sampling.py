@@ -5,7 +5,7 @@ from typing import Any
 
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.agent.readings import pod_of
-from steps.lib.targets.sampling import KERNEL_THREADS_PARENT, Origin, Sampler
+from steps.lib.targets.sampling import Origin, Sampler
 
 KERNEL, NO_POD = "kernel", ""
 
@@ -54,6 +54,6 @@ def stop_sampling() -> None:
 
 
 def _owner(pid: int, origin: Origin | None) -> str:
-    if pid == 0 or (origin is not None and origin.parent == KERNEL_THREADS_PARENT):
+    if pid == 0 or (origin is not None and origin.is_kernel_thread):
         return KERNEL
     return (pod_of(origin.groups) if origin else None) or NO_POD
