@@ -12,7 +12,7 @@ from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import CpuComponents
 from steps.lib.row import component_columns
 from steps.lib.targets import perf_event, sampling
-from steps.lib.targets.kernel_symbols import KALLSYMS, UNKNOWN, KernelSymbols
+from steps.lib.targets.kernel_symbols import KALLSYMS, UNKNOWN, names_of
 from steps.lib.targets.observations import Owner, Sampled, Stack
 
 IN_SOFTIRQ = ("process_backlog", "__napi_poll", "net_rx_action", "handle_softirqs", "do_softirq")
@@ -116,10 +116,9 @@ def test_functions_are_found_by_addresses_inside_of_them(tmp_path: Path) -> None
         "ffffffff81000180 d data\n"
         "ffffffffc0000000 t third\t[bridge]\n"
     )
-    symbols = KernelSymbols(file)
     first, second, third = 0xFFFFFFFF81000080, 0xFFFFFFFF81000190, 0xFFFFFFFFC0000010
     nowhere, before = 0xFFFFFFFFC1000000, 0x10
-    assert symbols.names([first, second, third, nowhere, before]) == {
+    assert names_of([first, second, third, nowhere, before], file) == {
         first: "first",
         second: "second",
         third: "third [bridge]",
@@ -128,14 +127,18 @@ def test_functions_are_found_by_addresses_inside_of_them(tmp_path: Path) -> None
     }
     with file.open("a") as more:
         more.write("ffffffffc1000000 t bpf_prog_1_new\t[bpf]\n")
-    assert symbols.names([nowhere]) == {nowhere: "bpf_prog_1_new [bpf]"}
+        more.write("ffffffffc0000008 t fourth\t[vxlan]\n")
+    assert names_of([third, nowhere], file) == {
+        third: "fourth [vxlan]",
+        nowhere: "bpf_prog_1_new [bpf]",
+    }
 
 
 def test_hidden_addresses_are_refused_with_what_to_set(tmp_path: Path) -> None:
     file = tmp_path / "kallsyms"
     file.write_text("0000000000000000 T first\n0000000000000000 t second\n")
     with pytest.raises(RefusedError, match=r"kernel\.kptr_restrict"):
-        KernelSymbols(file).names([0xFFFFFFFF81000080])
+        names_of([0xFFFFFFFF81000080], file)
 
 
 @pytest.mark.skipif(not KALLSYMS.exists(), reason="this kernel has no kallsyms")

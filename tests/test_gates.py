@@ -13,6 +13,7 @@ from steps.lib.traffic import asked
 from steps.lib.traffic.protocol import DocumentError, Interval, VersionError
 from tests.evidence import (
     CARRIED,
+    NODES,
     PAYLOAD,
     SECONDS,
     cpu,
@@ -82,6 +83,17 @@ def test_a_gate_finds_the_wrong_thing_and_is_the_first_to_fail(name: str) -> Non
     assert failure is not None
     assert failure.gate == name
     assert failure.evidence
+
+
+def test_connections_that_a_node_turns_away_are_not_held_against_a_server_in_its_namespace() -> (
+    None
+):
+    turned_away = WRONG["listen-queue"]
+    on_node = replace(turned_away.ends.server, kind="host", address=NODES[1].address)
+    findings = check_all(replace(turned_away, ends=replace(turned_away.ends, server=on_node)))
+    found = next(f for f in findings if f.gate == "listen-queue")
+    assert found.verdict == "not_applicable"
+    assert found.evidence.endswith("every listener of the node: Overflows 1, Drops 0")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """Where the CPUs' time goes on the embedded target, by samples of real traffic over real paths."""
 
+import json
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,7 @@ from steps.lib.catalog import Catalog
 from steps.lib.components import IDLE, classifier
 from steps.lib.models import PathName
 from steps.lib.reading import CpuUse, Ends, Window, read
+from steps.lib.targets import kernel_symbols, sampling
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.observations import Sampled
 from steps.lib.targets.protocol import EndpointRequest
@@ -21,7 +26,21 @@ pytestmark = pytest.mark.namespaces
 HZ = 499
 """More than a campaign takes: two seconds shall tell a share to a percent or two."""
 
+ROOT = Path(__file__).parents[1]
+
 LOOP = "while :; do :; done"
+
+IN_A_CONTAINER = f"""
+import json, subprocess, time
+from steps.lib.targets.kubernetes.agent import sampling
+with subprocess.Popen(["sh", "-c", "({LOOP}) & sleep 2; kill $!"]):
+    sampling.start_sampling({HZ})
+    first_s = time.monotonic()
+    time.sleep(1)
+    print(json.dumps(sampling.samples(first_s, time.monotonic())["stacks"]))
+    sampling.stop_sampling()
+"""
+"""The first process of it, whose first child has the number that kthreadd has outside."""
 
 Shares = dict[str, float]
 
@@ -134,6 +153,27 @@ def test_samples_are_those_of_the_window_and_no_others() -> None:
     assert nothing.stacks == {}
 
 
+def test_samples_are_told_while_more_of_them_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "_EMPTY_INTERVAL_S", 0.0)
+    # Real names take a tenth of a second, in which nothing can go wrong.
+    monkeypatch.setattr(kernel_symbols, "names_of", lambda found: dict.fromkeys(found, "name"))
+    sampler = sampling.Sampler(1999)
+    told, usual_s = [], sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    with subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as busy:
+        try:
+            sampler.start()
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                told.append(sum(s.times for s in sampler.samples(0, until)))
+        finally:
+            sys.setswitchinterval(usual_s)
+            sampler.stop()
+            busy.kill()
+    assert told == sorted(told), "none was lost"
+    assert told[-1] > 1999
+
+
 def test_strangers_and_our_own_program_are_told_apart_from_the_tool() -> None:
     busy = f"timeout 1 sh -c '{LOOP}'"
 
@@ -152,6 +192,26 @@ def test_strangers_and_our_own_program_are_told_apart_from_the_tool() -> None:
     counts = classifier().count(sampled.stacks)
     for whose in ("foreign", "tool", "cnibench"):
         assert counts[whose] > 0.1 * HZ, counts
+
+
+def test_kernel_threads_are_told_by_what_they_are() -> None:
+    private = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    told = subprocess.run(
+        [*private, sys.executable, "-c", IN_A_CONTAINER],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+        cwd=ROOT,
+    )
+    seen = sum(
+        times for owner, frames, times in json.loads(told.stdout) if (owner, frames) == ("", [])
+    )
+    assert seen > 0.3 * HZ, "a child of process 2"
+    ours, second = sampling._origin(os.getpid()), sampling._origin(2)
+    assert ours and not ours.is_kernel_thread
+    if Path("/proc/2/comm").read_text() == "kthreadd\n":
+        assert second and second.is_kernel_thread
 
 
 def test_sampling_that_is_off_says_so() -> None:

@@ -154,7 +154,8 @@ def ports_left(e: Evidence) -> Found:
 
 
 @gate(
-    evidence="`TcpExt.ListenOverflows` and `ListenDrops` of the server's namespace around the run",
+    evidence="`TcpExt.ListenOverflows` and `ListenDrops` of the server's namespace around the run, "
+    "where that is not its node's, whose other listeners are counted too",
     source="a SYN that is dropped comes again after a second and makes the tail of latency",
     cost=AROUND,
 )
@@ -163,4 +164,7 @@ def listen_queue(e: Evidence) -> Found:
     if e.cell.traffic.protocol != "tcp":
         return "not_applicable", "not TCP"
     lost = {n: e.around.stack("server", f"TcpExt.Listen{n}") for n in ("Overflows", "Drops")}
-    return verdict(not any(lost.values())), ", ".join(f"{n} {c}" for n, c in lost.items())
+    text = ", ".join(f"{n} {c}" for n, c in lost.items())
+    if e.ends.server.is_on_node:
+        return "not_applicable", f"these are of every listener of the node: {text}"
+    return verdict(not any(lost.values())), text

@@ -11,6 +11,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+PF_KTHREAD = 0x00200000
+"""Bit of a kernel thread in the flags of ``/proc/<pid>/stat`` (the seventh field behind the name).
+
+The parent's number tells it in the machine's own PID namespace only.
+"""
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _CONNTRACK_MAX = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 _BASE_FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq/base_frequency")

@@ -70,6 +70,11 @@ class Endpoint:
     service_address: str | None = None
     device_mtu_bytes: int | None = None
 
+    @property
+    def is_on_node(self) -> bool:
+        """Whether its network is its node's own, where others live too."""
+        return self.address == self.node.address
+
 
 @dataclass(frozen=True)
 class EndpointRequest:

@@ -17,12 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets import perf_event
-from steps.lib.targets.kernel_symbols import KernelSymbols
+from steps.lib.targets import kernel_symbols, perf_event
 from steps.lib.targets.perf_event import PERF_COUNT_SW_CPU_CLOCK, PERF_TYPE_SOFTWARE, Event
-
-KERNEL_THREADS_PARENT = 2
-"""The process (kthreadd) whose children are the kernel's own threads."""
+from steps.lib.targets.proc import PF_KTHREAD
 
 STACK_FRAMES_MAX = 64
 LOST_SHARE_MAX = 0.01
@@ -52,6 +49,7 @@ class Origin(NamedTuple):
 
     groups: str
     parent: int
+    is_kernel_thread: bool
 
 
 class Sample(NamedTuple):
@@ -112,26 +110,27 @@ class Sampler:
             ring.close()
         self._rings = []
 
-    def samples(self, first_s: float, last_s: float, symbols: KernelSymbols) -> list[Sample]:
+    def samples(self, first_s: float, last_s: float) -> list[Sample]:
         """What was seen between two instants of the monotonic clock.
 
         Raises:
             RefusedError: too many were lost, or functions have no names.
         """
-        self._empty()
-        seen = Counter(
-            stack
-            for at_ns, stack in zip(self._times_ns, self._stacks, strict=True)
-            if first_s * 1e9 <= at_ns < last_s * 1e9
-        )
+        with self._busy:  # The thread goes on emptying.
+            self._empty()
+            seen = Counter(
+                stack
+                for at_ns, stack in zip(self._times_ns, self._stacks, strict=True)
+                if first_s * 1e9 <= at_ns < last_s * 1e9
+            )
+            stacks = {number: key for key, number in self._numbers.items() if number in seen}
         if self._throttled or self._lost > LOST_SHARE_MAX * seen.total():
             raise RefusedError(
                 f"of {seen.total()} samples of CPUs {self._lost} were lost, and the kernel "
                 f"throttled them {self._throttled} times; ask for fewer a second"
             )
-        stacks = {number: key for key, number in self._numbers.items() if number in seen}
         chains = {chain: _addresses(chain) for _, chain in stacks.values()}
-        names = symbols.names({a for chain in chains.values() for a in chain})
+        names = kernel_symbols.names_of({a for chain in chains.values() for a in chain})
         return [
             Sample(pid, tuple(names[a] for a in chains[chain]), seen[number])
             for number, (pid, chain) in stacks.items()
@@ -143,20 +142,22 @@ class Sampler:
 
         Kernel threads are in it, and the idle task, which has the number 0, is not.
         """
-        return dict(self._origins)
+        with self._busy:
+            return dict(self._origins)
 
     def _empty_now_and_then(self) -> None:
         while not self._ended.wait(_EMPTY_INTERVAL_S):
-            self._empty()
+            with self._busy:
+                self._empty()
 
     def _empty(self) -> None:
-        with self._busy:
-            pids = {pid for ring in self._rings for pid in self._keep(_taken(ring))}
-            for pid in pids - {0}:
-                # Read again each time: a tool joins its group before it becomes the tool.
-                origin = _origin(pid)
-                if origin is not None:
-                    self._origins[pid] = origin
+        """Only for who holds ``_busy``: two readers of a ring would take the same records."""
+        pids = {pid for ring in self._rings for pid in self._keep(_taken(ring))}
+        for pid in pids - {0}:
+            # Read again each time: a tool joins its group before it becomes the tool.
+            origin = _origin(pid)
+            if origin is not None:
+                self._origins[pid] = origin
 
     def _keep(self, data: bytes) -> Iterator[int]:
         """Keep the samples among some records; the processes that they are of."""
@@ -199,4 +200,5 @@ def _origin(pid: int) -> Origin | None:
         groups = (process / "cgroup").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None  # It ended.
-    return Origin(groups, int(status[status.rindex(b")") + 2 :].split(None, 2)[1]))
+    fields = status[status.rindex(b")") + 2 :].split(None, 7)
+    return Origin(groups, int(fields[1]), bool(int(fields[6]) & PF_KTHREAD))

@@ -11,7 +11,6 @@ from steps.lib.targets.namespaces.cgroups import Groups
 from steps.lib.targets.observations import CpuTimes, Instant
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_PF_KTHREAD = 0x00200000
 
 
 def read(groups: Groups, cycles: Cycles) -> CpuTimes:
@@ -85,7 +84,7 @@ def _parsed(text: bytes) -> _Process:
     fields = text[text.rindex(b")") + 2 :].split(None, 15)
     return _Process(
         parent=int(fields[1]),
-        is_kernel_thread=bool(int(fields[6]) & _PF_KTHREAD),
+        is_kernel_thread=bool(int(fields[6]) & proc.PF_KTHREAD),
         ticks=sum(map(int, fields[11:15])),  # user, system, and both of waited-for children
     )
 

@@ -7,12 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets.kernel_symbols import KernelSymbols
 from steps.lib.targets.namespaces.cgroups import Groups
 from steps.lib.targets.observations import CpuTimes, NotSampled, Owner, Sampled, Sampling, Stack
-from steps.lib.targets.sampling import KERNEL_THREADS_PARENT, Origin, Sampler
-
-_SYMBOLS = KernelSymbols()
+from steps.lib.targets.sampling import Origin, Sampler
 
 
 @contextmanager
@@ -47,7 +44,7 @@ class MachineSampling:
         """What was seen between two readings of this machine."""
         (begin,), (end,) = first.instants.values(), last.instants.values()
         try:
-            samples = self.sampler.samples(begin.at_s, end.at_s, _SYMBOLS)
+            samples = self.sampler.samples(begin.at_s, end.at_s)
         except RefusedError as error:
             return Sampled(reason=str(error))
         origins = self.sampler.origins
@@ -59,7 +56,7 @@ class MachineSampling:
 
     def _owner(self, pid: int, origin: Origin | None) -> Owner:
         """Plugins have no processes of their own here; what is not known is a stranger's."""
-        if pid == 0 or (origin and origin.parent == KERNEL_THREADS_PARENT):
+        if pid == 0 or (origin and origin.is_kernel_thread):
             return "kernel"
         if origin and f":/{self.groups.name}/" in origin.groups:
             return "tool"

@@ -4,13 +4,11 @@ from collections import Counter
 from typing import Any
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets.kernel_symbols import KernelSymbols
 from steps.lib.targets.kubernetes.agent.readings import pod_of
-from steps.lib.targets.sampling import KERNEL_THREADS_PARENT, Origin, Sampler
+from steps.lib.targets.sampling import Origin, Sampler
 
 KERNEL, NO_POD = "kernel", ""
 
-_symbols = KernelSymbols()
 _sampler: Sampler | None = None
 
 
@@ -35,7 +33,7 @@ def samples(first_s: float, last_s: float) -> dict[str, Any]:
         raise RefusedError("CPUs were not sampled all the time: the node's agent was started anew")
     origins: dict[int, Origin] = {}
     seen: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    found = _sampler.samples(first_s, last_s, _symbols)
+    found = _sampler.samples(first_s, last_s)
     origins = _sampler.origins
     for sample in found:
         seen[_owner(sample.pid, origins.get(sample.pid)), sample.frames] += sample.times
@@ -56,6 +54,6 @@ def stop_sampling() -> None:
 
 
 def _owner(pid: int, origin: Origin | None) -> str:
-    if pid == 0 or (origin is not None and origin.parent == KERNEL_THREADS_PARENT):
+    if pid == 0 or (origin is not None and origin.is_kernel_thread):
         return KERNEL
     return (pod_of(origin.groups) if origin else None) or NO_POD
