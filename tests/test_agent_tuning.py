@@ -71,7 +71,7 @@ def test_what_the_node_lacks_is_told_with_the_reason(node: AgentNode) -> None:
         entry("ethtool_ring", "4096", "rx"),
         entry("irq_affinity", "all"),
         entry("kernel_cmdline", "7", "no_such"),
-        sysctl("net.ipv4.no_such", "1"),
+        sysctl("net.ipv4.tcp_no_such", "1"),
     )
     for look, one in zip(looks(node, *asked), asked, strict=True):
         assert look.found == ()
