@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from steps.lib.models import Entry
+from steps.lib.restoring import restore
 from steps.lib.setting import Found, Look, look_of
 from steps.lib.state import BlockState
 from steps.lib.targets.kubernetes.agents import Agents, Answer, _error
 from steps.lib.targets.kubernetes.target import KubernetesTarget
 from steps.lib.targets.protocol import Node
-from steps.lib.tuning import apply_profile, read_back, restore, unsupported
+from steps.lib.tuning import apply_profile, read_back, unsupported
 from tests.agent_nodes import ADDRESS, UPLINK, AgentNode, agent_node
 from tests.tuning import STATE, entry, profile, sysctl
 

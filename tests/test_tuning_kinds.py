@@ -10,13 +10,14 @@ import pytest
 
 from steps.lib.errors import RefusedError
 from steps.lib.models import Entry, TargetSpec
+from steps.lib.restoring import restore
 from steps.lib.targets import open_target
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.namespaces.tuning.access import Access
 from steps.lib.targets.namespaces.tuning.kinds import KINDS, look_up
 from steps.lib.targets.protocol import Target
-from steps.lib.tuning import apply_profile, read_back, restore, unsupported
+from steps.lib.tuning import apply_profile, read_back, unsupported
 from tests.tuning import (
     STATE,
     UPLINK,

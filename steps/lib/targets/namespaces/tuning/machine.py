@@ -7,7 +7,7 @@ from pathlib import Path
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces import programs
-from steps.lib.targets.namespaces.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.access import UNREADABLE, Access, text
 
 RUNNING, STOPPED = "running", "stopped"
 
@@ -65,10 +65,17 @@ def find_files(access: Access, wanted: Wanted) -> list[Found]:
     files = FILES[wanted.kind]
     with access.sys() as root:
         paths = sorted(root.glob(files.pattern.format(name=wanted.name)))
+        paths = [path for path in paths if not _is_virtual_disk(path.relative_to(root), root)]
         found = [_found(root, path, wanted, files) for path in paths]
     if not found:
         raise LackingError(files.lacking)
     return found
+
+
+def _is_virtual_disk(path: Path, root: Path) -> bool:
+    """Those come and go, as loops of packages do, and keep nothing of their own."""
+    kind, name, *_ = path.parts
+    return kind == "block" and not (root / kind / name / "device").exists()
 
 
 def read_file(access: Access, setting: Setting) -> str | None:
@@ -151,7 +158,7 @@ def write_command_line(access: Access, setting: Setting, value: str) -> None:
 def _found(root: Path, path: Path, wanted: Wanted, files: Files) -> Found:
     name = str(path.relative_to(root))
     present = _value(path)
-    if present is None:
+    if present is None or present.startswith(UNREADABLE):
         raise LackingError(f"/sys/{name} cannot be read")
     if present in files.fixed:
         raise LackingError(f"{files.lacking}: /sys/{name} says {present!r}")
@@ -173,12 +180,11 @@ def _choices(path: Path, files: Files) -> list[str]:
 
 
 def _value(path: Path) -> str | None:
-    try:
-        text = path.read_text()
-    except OSError:
-        return None
-    chosen = re.search(r"\[(\S+)\]", text)
-    return chosen[1] if chosen else " ".join(text.split())
+    said = text(path)
+    if said is None or said.startswith(UNREADABLE):
+        return said
+    chosen = re.search(r"\[(\S+)\]", said)
+    return chosen[1] if chosen else " ".join(said.split())
 
 
 def _command(process: Path) -> str | None:
