@@ -10,6 +10,7 @@ from steps.lib.targets.namespaces.tuning.access import Access
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
+AVAILABLE = "net.ipv4.tcp_available_congestion_control"
 
 _TWINS = {
     f"vm.dirty_{which}{unit}": f"vm.dirty_{which}{other}"
@@ -70,7 +71,9 @@ def find_congestion_control(access: Access, wanted: Wanted) -> list[Found]:
     needed = [name for name in (default.present, default.intended) if name not in allowed]
     if not needed:
         return [default]
-    names = " ".join(dict.fromkeys((*allowed, *needed)))
+    # Read after the trial, which may have added one: both lists have the kernel's own order.
+    available = (read(access, Setting("sysctl", "node", AVAILABLE)) or "").split()
+    names = " ".join(name for name in available if name in {*allowed, *needed})
     return [*find(access, Wanted("sysctl", "node", ALLOWED, names)), default]
 
 
