@@ -10,7 +10,7 @@ from steps.lib.restoring import restore
 from steps.lib.setting import Setting
 from steps.lib.state import BlockState
 from steps.lib.targets.protocol import Node, NodeFacts
-from steps.lib.tuning import apply_profile
+from steps.lib.tuning import apply_profile, unsupported
 from tests.trees import FILE, Trees
 from tests.tuning import STATE, entry, profile
 
@@ -174,3 +174,26 @@ def test_what_is_there_and_cannot_be_read_is_kept_in_the_journal(disks: Trees) -
 def test_a_queue_and_an_interrupt_that_are_gone_read_as_nothing(trees: Trees) -> None:
     gone = [Setting("rps", "eth9", "rx-7"), Setting("irq_affinity", "eth9", "99999")]
     assert set(trees.read_settings(trees.nodes()[0], gone).values()) == {None}
+
+
+# ---------- what is told beforehand
+CHOICES = "kernel/mm/transparent_hugepage/enabled"
+
+
+def test_a_value_that_is_not_offered_makes_a_profile_unsupported_also_if_optional(
+    trees: Trees,
+) -> None:
+    """And refuses no campaign: its other profiles are measured."""
+    trees.make(CHOICES, "always [madvise] never")
+    maybe = entry("sysfs", "maybe", CHOICES, optional=True)
+    reason = unsupported(trees.target, profile(*BOTH.entries, maybe))
+    assert reason is not None
+    assert reason.startswith("profile tuned: sysfs 'maybe' is not offered by /sys/kernel/mm/trans")
+
+
+def test_what_is_optional_and_lacking_makes_no_profile_unsupported(trees: Trees) -> None:
+    absent = entry("sysfs", "1", "kernel/mm/no_such")
+    optional = absent.model_copy(update={"optional": True})
+    assert unsupported(trees.target, profile(*BOTH.entries, optional)) is None
+    reason = unsupported(trees.target, profile(*BOTH.entries, absent))
+    assert reason == "profile tuned: sysfs kernel/mm/no_such: there is no such file below /sys"

@@ -100,6 +100,10 @@ def test_a_kind_takes_effect_on_both_nodes_and_is_taken_back(
         (entry("kernel_cmdline", "7", "no_such"), "the node was not started with `no_such=7`"),
         (entry("sysfs", "1", "kernel/mm/no_such/x"), "there is no such file below /sys"),
         (
+            unlisted("sysctl", "no_such", "net.core.default_qdisc"),
+            "this kernel has no queue discipline 'no_such': Error:",
+        ),
+        (
             unlisted("sysctl", "1", "net.ipv4.route.flush"),
             "this kernel does not have it, or it cannot be read",
         ),
@@ -113,7 +117,7 @@ def test_what_a_node_lacks_is_found_by_looking_and_named(
     assert isinstance(found, str)
     assert found.startswith(f"{asked.wanted}: ") and said in found
     # Asked before the target is up, too.
-    (lacking,) = target.lacking(wanted(asked))
+    (lacking,) = target.lacking(wanted(asked)).values()
     assert said in lacking
     reason = unsupported(target, profile(asked))
     assert reason is not None and reason.startswith(f"profile tuned: {asked.wanted}: ")

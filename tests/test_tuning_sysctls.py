@@ -74,3 +74,16 @@ def test_what_is_allowed_is_named_in_the_order_in_which_the_kernel_lists_it(
     if found.lacking:
         pytest.skip(found.lacking)
     assert [f.intended for f in found.found] == ["reno bbr cubic", "bbr"]
+
+
+def test_a_setting_that_can_only_be_read_is_as_asked_or_lacking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "_ROOT", tmp_path)
+    (tmp_path / "vm").mkdir()
+    file = tmp_path / "vm" / "swappiness"
+    file.write_text("10\n")
+    file.chmod(0o444)
+    (as_asked, other) = (look(sysctl("vm.swappiness", value, "node"))[0] for value in ("10", "60"))
+    assert [(f.present, f.intended) for f in as_asked.found] == [("10", "10")]
+    assert other.lacking == "vm.swappiness: it can only be read"

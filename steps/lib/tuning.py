@@ -75,12 +75,18 @@ def kept_settings(target: Target, tuned: Sequence[JournalEntry] = ()) -> dict[st
 def unsupported(target: Target, profile: Profile) -> str | None:
     """Why nodes of the target cannot be tuned as the profile says, or None.
 
-    Raises:
-        RefusedError: a value that a node does not offer, or that could not be taken back.
+    What they refuse counts for optional entries, too: a value that they do not offer, or that could
+    not be taken back.
     """
+    if not profile.entries:
+        return None
+    try:
+        lacking = target.lacking([entry.wanted for entry in profile.entries])
+    except RefusedError as error:
+        return f"profile {profile.name}: {error}"
     needed = [entry.wanted for entry in profile.entries if not entry.optional]
-    lacking = target.lacking(needed) if needed else []
-    return f"profile {profile.name}: {'; '.join(lacking)}" if lacking else None
+    reasons = [lacking[wanted] for wanted in needed if wanted in lacking]
+    return f"profile {profile.name}: {'; '.join(reasons)}" if reasons else None
 
 
 def apply_profile(

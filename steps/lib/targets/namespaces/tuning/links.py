@@ -47,11 +47,19 @@ def find_queue_discipline(access: Access, wanted: Wanted) -> list[Found]:
             f"{device} has the queue discipline {present}, which somebody set: its parameters "
             "could not be put back. Take it away first"
         )
-    # Where nobody sees it.
-    trial = ("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", wanted.value)
-    if why := access.attempt(*trial):
-        raise LackingError(f"this kernel has no queue discipline {wanted.value!r}: {why}")
+    require_queue_discipline(access, wanted.value)
     return [Found(setting, present, wanted.value)]
+
+
+def require_queue_discipline(access: Access, kind: str) -> None:
+    """Try it where nobody sees it, which loads its module if it is one.
+
+    Raises:
+        LackingError: the kernel does not have it.
+    """
+    trial = ("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", kind)
+    if why := access.attempt(*trial):
+        raise LackingError(f"this kernel has no queue discipline {kind!r}: {why}")
 
 
 def read_queue_discipline(access: Access, setting: Setting) -> str | None:

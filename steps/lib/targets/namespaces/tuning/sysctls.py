@@ -7,6 +7,7 @@ from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces import netns, settings
 from steps.lib.targets.namespaces.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.links import require_queue_discipline
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
@@ -27,15 +28,18 @@ def find(access: Access, wanted: Wanted) -> list[Found]:
     present = read(access, setting)
     if present is None:
         raise LackingError("this kernel does not have it, or it cannot be read")
-    if not settings.is_writable_on_node(access.namespace, wanted.name):
+    intended = " ".join(wanted.value.split())
+    if present != intended and not settings.is_writable_on_node(access.namespace, wanted.name):
         raise LackingError("it can only be read")
+    if wanted.name == "net.core.default_qdisc":
+        require_queue_discipline(access, intended)
     if (scope := settings.scope(wanted.name)) != wanted.scope:
         raise RefusedError(
             f"{wanted.name}: is of scope {scope} on this kernel, the profile says {wanted.scope}; "
             f"write `scope: {scope}`"
         )
     _refuse_what_unsets_another(access, wanted.name)
-    return [Found(setting, present, " ".join(wanted.value.split()))]
+    return [Found(setting, present, intended)]
 
 
 def _refuse_what_unsets_another(access: Access, name: str) -> None:
