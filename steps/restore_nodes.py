@@ -5,8 +5,8 @@ import time
 from hera.workflows import Output
 
 from steps.lib.errors import RefusedError
+from steps.lib.restoring import restore
 from steps.lib.stage import BlockInput, stage
-from steps.lib.tuning import restore
 
 
 class RestoreNodesInput(BlockInput):

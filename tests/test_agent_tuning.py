@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from steps.lib.models import Entry
+from steps.lib.restoring import restore
 from steps.lib.setting import Found, Look, look_of
 from steps.lib.state import BlockState
 from steps.lib.targets.kubernetes.agents import Agents, Answer, _error
 from steps.lib.targets.kubernetes.target import KubernetesTarget
 from steps.lib.targets.protocol import Node
-from steps.lib.tuning import apply_profile, read_back, restore, unsupported
+from steps.lib.tuning import apply_profile, read_back, unsupported
 from tests.agent_nodes import ADDRESS, UPLINK, AgentNode, agent_node
 from tests.tuning import STATE, entry, profile, sysctl
 
@@ -71,7 +72,7 @@ def test_what_the_node_lacks_is_told_with_the_reason(node: AgentNode) -> None:
         entry("ethtool_ring", "4096", "rx"),
         entry("irq_affinity", "all"),
         entry("kernel_cmdline", "7", "no_such"),
-        sysctl("net.ipv4.no_such", "1"),
+        sysctl("net.ipv4.tcp_no_such", "1"),
     )
     for look, one in zip(looks(node, *asked), asked, strict=True):
         assert look.found == ()

@@ -28,14 +28,63 @@ def test_each_kind_that_can_be_written_can_be_found_read_and_set() -> None:
         ("{kind: smt, scope: node, value: forceoff}", "value: of kind smt is `on` or `off`, fou"),
         ("{kind: mtuu, scope: node, value: '9000'}", "kind: 'mtuu' is not possible; did you mean"),
         ("{kind: ethtool_ring, scope: underlay_nic, name: rx, value: '0'}", "value: of kind ethto"),
-        ("{kind: sysfs, scope: node, name: power/state, value: mem}", "name: expected a text that"),
+        (
+            "{kind: sysfs, scope: node, name: power/state, value: mem}",
+            "name: expected a name on the list",
+        ),
         (
             "{kind: sysfs, scope: node, name: devices/system/cpu/cpu1/online, value: '0'}",
-            "name: expected a text that",
+            "name: expected a name on the list",
         ),
         ("{kind: service_stopped, scope: node, name: kubelet, value: stopped}", "name: expected a"),
-        ("{name: net.ipv4.ip_forward, scope: netns, value: '0'}", "value: '0' would cut the node"),
-        ("{name: net.ipv4.conf.all.forwarding, scope: netns, value: '0'}", "value: '0' would cut"),
+        (
+            "{name: net.ipv4.ip_forward, scope: netns, value: '0'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{name: net.ipv4.ip_forward, scope: netns, value: '00'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{name: net.ipv4.conf.all.forwarding, scope: netns, value: '0'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{name: net.ipv6.conf.all.forwarding, scope: netns, value: '1'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{name: net.ipv4.neigh.default.gc_thresh3, scope: netns, value: '1'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{name: net.ipv4.tcp_mem, scope: node, value: '1 1 1'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{name: net.ipv4.conf.*.rp_filter, scope: netns, value: '2'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{name: kernel.modules_disabled, scope: node, value: '1'}",
+            "name: expected a name on the list",
+        ),
+        ("{name: net.netfilter.nf_conntrack_max, scope: node, value: '1'}", "value: of net.netf"),
+        ("{name: net.core.netdev_budget, scope: node, value: '00'}", "value: of net.core.netdev"),
+        ("{name: net.core.netdev_budget, scope: node, value: '0x1'}", "value: of net.core.netdev"),
+        ("{name: vm.min_free_kbytes, scope: node, value: '99999999'}", "value: of vm.min_free_kby"),
+        ("{name: net.core.default_qdisc, scope: node, value: blackhole}", "value: of net.core.def"),
+        ("{name: net.ipv4.ip_local_port_range, scope: netns, value: 9 9}", "value: of net.ipv4.ip"),
+        ("{kind: qdisc, scope: underlay_nic, value: blackhole}", "value: of kind qdisc is one of"),
+        ("{kind: qdisc, scope: underlay_nic, value: drr}", "value: of kind qdisc is one of"),
+        (
+            "{kind: ethtool_feature, scope: underlay_nic, name: loopback, value: 'on'}",
+            "name: expected a name on the list",
+        ),
+        (
+            "{kind: sysfs, scope: node, name: module/tcp_bbr/parameters/x, value: '1'}",
+            "name: expected a name on the list",
+        ),
         ("{kind: irq_affinity, scope: underlay_nic, value: some}", "value: of kind irq_affinity"),
     ],
 )

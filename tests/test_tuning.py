@@ -9,11 +9,12 @@ import pytest
 
 from steps.lib.errors import RefusedError
 from steps.lib.models import Profile, TargetSpec
+from steps.lib.restoring import restore
 from steps.lib.setting import Setting
 from steps.lib.state import BlockState
 from steps.lib.targets import open_target
 from steps.lib.targets.protocol import Target
-from steps.lib.tuning import apply_profile, read_back, restore
+from steps.lib.tuning import apply_profile, read_back
 from tests.tuning import (
     BOTH,
     PER_NAMESPACE,

@@ -1,14 +1,16 @@
 """What the journal makes of nodes that do not answer, of kills, and of somebody else's changes."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from steps.lib.errors import RefusedError, TransientError
+from steps.lib.restoring import restore
 from steps.lib.setting import Setting
 from steps.lib.state import BlockState
 from steps.lib.targets.protocol import Node, NodeFacts
-from steps.lib.tuning import apply_profile, restore
+from steps.lib.tuning import apply_profile, unsupported
 from tests.trees import FILE, Trees
 from tests.tuning import STATE, entry, profile
 
@@ -128,3 +130,70 @@ def test_what_somebody_changes_between_look_and_change_is_not_overwritten(
         apply_profile(trees.target, STATE, BOTH)
     assert (trees.texts(A), trees.texts(B)) == (["0", "0"], ["77", "0"])
     assert journal(trees.saved) == []
+
+
+# ---------- what is gone
+READ_AHEAD = "block/{}/queue/read_ahead_kb"
+DISKS = profile(entry("sysfs", "1", A), entry("sysfs", "4096", READ_AHEAD.format("*")))
+
+
+@pytest.fixture
+def disks(trees: Trees) -> Trees:
+    for disk in ("sda", "sdb", "loop0"):
+        trees.make(READ_AHEAD.format(disk), "128")
+    for disk in ("sda", "sdb"):
+        trees.make(f"block/{disk}/device/model", "disk")
+    return trees
+
+
+def test_a_disk_that_is_gone_is_forgotten_and_the_rest_put_back(
+    disks: Trees, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A volume was detached meanwhile: its read-ahead cannot keep the target for ever."""
+    state = apply_profile(disks.target, STATE, DISKS)
+    assert disks.texts(READ_AHEAD.format("loop0")) == ["128", "128"], "no disk"
+    shutil.rmtree(disks.file("n2", "block/sdb"))
+    state, problems = restore(disks.target, state)
+    assert (problems, state.journal, disks.saved) == ([], (), state)
+    assert disks.texts(A) == ["0", "0"]
+    assert disks.texts(READ_AHEAD.format("sda")) == ["128", "128"]
+    (warning,) = caplog.messages
+    assert "block/sdb/queue/read_ahead_kb on n2 is no more there; it was '128'" in warning
+
+
+def test_what_is_there_and_cannot_be_read_is_kept_in_the_journal(disks: Trees) -> None:
+    state = apply_profile(disks.target, STATE, DISKS)
+    file = disks.file("n2", READ_AHEAD.format("sdb"))
+    file.unlink()
+    file.mkdir()  # Reading fails: it is a directory.
+    state, problems = restore(disks.target, state)
+    assert [(e.node, e.name) for e in state.journal] == [("n2", READ_AHEAD.format("sdb"))]
+    assert len(problems) == 1 and "unreadable: Is a directory" in problems[0]
+
+
+def test_a_queue_and_an_interrupt_that_are_gone_read_as_nothing(trees: Trees) -> None:
+    gone = [Setting("rps", "eth9", "rx-7"), Setting("irq_affinity", "eth9", "99999")]
+    assert set(trees.read_settings(trees.nodes()[0], gone).values()) == {None}
+
+
+# ---------- what is told beforehand
+CHOICES = "kernel/mm/transparent_hugepage/enabled"
+
+
+def test_a_value_that_is_not_offered_makes_a_profile_unsupported_also_if_optional(
+    trees: Trees,
+) -> None:
+    """And refuses no campaign: its other profiles are measured."""
+    trees.make(CHOICES, "always [madvise] never")
+    maybe = entry("sysfs", "maybe", CHOICES, optional=True)
+    reason = unsupported(trees.target, profile(*BOTH.entries, maybe))
+    assert reason is not None
+    assert reason.startswith("profile tuned: sysfs 'maybe' is not offered by /sys/kernel/mm/trans")
+
+
+def test_what_is_optional_and_lacking_makes_no_profile_unsupported(trees: Trees) -> None:
+    absent = entry("sysfs", "1", "kernel/mm/no_such")
+    optional = absent.model_copy(update={"optional": True})
+    assert unsupported(trees.target, profile(*BOTH.entries, optional)) is None
+    reason = unsupported(trees.target, profile(*BOTH.entries, absent))
+    assert reason == "profile tuned: sysfs kernel/mm/no_such: there is no such file below /sys"

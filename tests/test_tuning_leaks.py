@@ -12,11 +12,12 @@ import pytest
 from steps.lib.catalog import Catalog
 from steps.lib.errors import RefusedError
 from steps.lib.models import Profile, TargetSpec
+from steps.lib.restoring import restore
 from steps.lib.state import BlockState
 from steps.lib.targets import open_target
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Target
-from steps.lib.tuning import apply_profile, read_back, restore
+from steps.lib.tuning import apply_profile, read_back
 from tests.tuning import STATE, UPLINK, entry, picture, profile, read, sysctl
 
 pytestmark = pytest.mark.namespaces

@@ -12,12 +12,13 @@ from steps.lib.errors import RefusedError
 from steps.lib.executor import run_campaign
 from steps.lib.models import Entry, Matrix, Profile, TargetSpec
 from steps.lib.plan import underlay_mtu
+from steps.lib.restoring import restore
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.protocol import Endpoint, Target
-from steps.lib.tuning import apply_profile, read_back, restore, unsupported
+from steps.lib.tuning import apply_profile, read_back, unsupported
 from tests.jobs import TCP, job, matrix
 from tests.tuning import STATE, entry, picture, profile, sysctl
 

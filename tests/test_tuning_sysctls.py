@@ -9,11 +9,15 @@ from steps.lib.errors import RefusedError
 from steps.lib.models import Entry
 from steps.lib.setting import Look
 from steps.lib.targets.namespaces import settings
+from steps.lib.targets.namespaces.tuning import sysctls
 from steps.lib.targets.namespaces.tuning.access import Access
 from steps.lib.targets.namespaces.tuning.kinds import look_up
-from tests.tuning import sysctl, wanted
+from tests.tuning import entry, sysctl, wanted
 
 pytestmark = pytest.mark.namespaces  # Which they enter: the machine's own.
+
+
+SCOPES = {sysctls.ALLOWED: "node", sysctls.CONGESTION_CONTROL: "netns"}
 
 
 def look(*entries: Entry) -> list[Look]:
@@ -50,3 +54,36 @@ def test_bytes_are_not_set_where_this_kernel_has_a_share() -> None:
         pytest.skip("this machine's limits are in bytes")
     with pytest.raises(RefusedError, match=re.escape(f"{name}: setting it would make vm.dirty_ra")):
         look(sysctl(name, "268435456", "node"))
+
+
+def test_what_is_allowed_is_named_in_the_order_in_which_the_kernel_lists_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With BBR built in and cubic the default, BBR was registered before cubic."""
+    monkeypatch.setattr(settings, "_ROOT", tmp_path)
+    folder = tmp_path / "net" / "ipv4"
+    folder.mkdir(parents=True)
+    for name, value in (
+        (sysctls.CONGESTION_CONTROL, "cubic"),
+        (sysctls.ALLOWED, "reno cubic"),
+        (sysctls.AVAILABLE, "reno bbr cubic"),
+    ):
+        (folder / name.rpartition(".")[2]).write_text(f"{value}\n")
+    monkeypatch.setattr(settings, "scope", lambda name: SCOPES[name])
+    (found,) = look(entry("congestion_control", "bbr"))
+    if found.lacking:
+        pytest.skip(found.lacking)
+    assert [f.intended for f in found.found] == ["reno bbr cubic", "bbr"]
+
+
+def test_a_setting_that_can_only_be_read_is_as_asked_or_lacking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "_ROOT", tmp_path)
+    (tmp_path / "vm").mkdir()
+    file = tmp_path / "vm" / "swappiness"
+    file.write_text("10\n")
+    file.chmod(0o444)
+    (as_asked, other) = (look(sysctl("vm.swappiness", value, "node"))[0] for value in ("10", "60"))
+    assert [(f.present, f.intended) for f in as_asked.found] == [("10", "10")]
+    assert other.lacking == "vm.swappiness: it can only be read"

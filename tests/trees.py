@@ -66,6 +66,10 @@ class Trees:
     def look_up(self, node: Node, wanted: Sequence[Wanted]) -> Sequence[Look]:
         return kinds.look_up(TreeAccess(self.folder / node.name), wanted)
 
+    def lacking(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, str]:
+        looks = zip(wanted, self.look_up(self.nodes()[0], wanted), strict=True)
+        return {one: look.lacking for one, look in looks if look.lacking}
+
     def read_settings(
         self, node: Node, settings: Sequence[Setting]
     ) -> Mapping[Setting, str | None]:

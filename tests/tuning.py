@@ -38,6 +38,14 @@ def entry(kind: str, value: str, name: str = "", **more: Any) -> Entry:
     return Entry.model_validate(given)
 
 
+def unlisted(kind: str, value: str, name: str = "") -> Entry:
+    """As ``entry``, of a name that no file could have: what no node has, none of them is."""
+    known = {"sysctl": "net.ipv4.tcp_sack", "ethtool_feature": "gro", "qdisc": ""}
+    sort = {"ethtool_feature": "on", "qdisc": "fq"}
+    listed = entry(kind, sort.get(kind, "1"), known[kind])
+    return listed.model_copy(update={"name": name, "value": value})
+
+
 def profile(*entries: Entry) -> Profile:
     """A profile of some entries."""
     return Profile(name="tuned", title="Tuned", description="For a test.", entries=entries)

@@ -23,11 +23,7 @@ def require(target: Target) -> None:
 
 
 def plan_on(job: Job, target: Target) -> Plan:
-    """The plan, with what the target cannot do marked.
-
-    Raises:
-        RefusedError: a profile asks for a value that the nodes do not offer.
-    """
+    """The plan, with what the target cannot do marked."""
     plugins = {p.name: why for p in job.plugins if (why := target.unsupported(p))}
     profiles = {p.name: why for p in job.profiles if (why := unsupported(target, p))}
     return make_plan(job, Unsupported(plugins, profiles))

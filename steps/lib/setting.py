@@ -1,5 +1,6 @@
 """What a profile asks for, and the settings of one node that this comes down to."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 UNDERLAY_NIC = "underlay_nic"
@@ -61,3 +62,12 @@ def look_of(told: list[object]) -> Look:
     found, lacking = told
     assert isinstance(found, list) and (lacking is None or isinstance(lacking, str))
     return Look(tuple(Found(Setting(*s), present, to) for s, present, to in found), lacking)
+
+
+def lacking_of(wanted: Sequence[Wanted], looks: Mapping[str, Sequence[Look]]) -> dict[Wanted, str]:
+    """What nodes lack, by entry, each reason with the name of its node."""
+    reasons = {
+        entry: [f"{node}: {each[i].lacking}" for node, each in looks.items() if each[i].lacking]
+        for i, entry in enumerate(wanted)
+    }
+    return {entry: "; ".join(reason) for entry, reason in reasons.items() if reason}

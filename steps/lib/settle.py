@@ -4,10 +4,10 @@ import logging
 
 from steps.lib.blocks import write_block, write_nodes
 from steps.lib.errors import CnibenchError, RefusedError
+from steps.lib.restoring import restore
 from steps.lib.state import BlockState
 from steps.lib.store import open_store
 from steps.lib.targets.protocol import Target
-from steps.lib.tuning import restore
 
 LOG = logging.getLogger("cnibench")
 

@@ -1,7 +1,7 @@
 """Changing settings of nodes so that every change is proven and can be undone after any crash.
 
 The journal is part of the block's state on the target and is written before each change: read,
-record, set, read back. Restoring goes in reverse and never overwrites what somebody else set.
+record, set, read back. ``restoring.py`` undoes it.
 """
 
 import hashlib
@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import NamedTuple
 
-from steps.lib.errors import CnibenchError, RefusedError, TransientError
+from steps.lib.errors import RefusedError
 from steps.lib.models import Entry, Profile
+from steps.lib.restoring import read_one, restore
 from steps.lib.setting import Found, Setting
 from steps.lib.state import BlockState, JournalEntry
 from steps.lib.targets.protocol import Endpoint, Node, Target
@@ -75,12 +75,18 @@ def kept_settings(target: Target, tuned: Sequence[JournalEntry] = ()) -> dict[st
 def unsupported(target: Target, profile: Profile) -> str | None:
     """Why nodes of the target cannot be tuned as the profile says, or None.
 
-    Raises:
-        RefusedError: a value that a node does not offer, or that could not be taken back.
+    What they refuse counts for optional entries, too: a value that they do not offer, or that could
+    not be taken back.
     """
+    if not profile.entries:
+        return None
+    try:
+        lacking = target.lacking([entry.wanted for entry in profile.entries])
+    except RefusedError as error:
+        return f"profile {profile.name}: {error}"
     needed = [entry.wanted for entry in profile.entries if not entry.optional]
-    lacking = target.lacking(needed) if needed else []
-    return f"profile {profile.name}: {'; '.join(lacking)}" if lacking else None
+    reasons = [lacking[wanted] for wanted in needed if wanted in lacking]
+    return f"profile {profile.name}: {'; '.join(reasons)}" if reasons else None
 
 
 def apply_profile(
@@ -109,29 +115,6 @@ def apply_profile(
         raise RefusedError(f"profile {profile.name}: {error}; {ended}") from error
     target.save_state(state)
     return state
-
-
-def restore(target: Target, state: BlockState) -> tuple[BlockState, list[str]]:
-    """Undo the journal in reverse; idempotent, and safe after a crash at any point.
-
-    What did not take is tried again as long as anything else does: a feature of a device may need
-    another one that was changed before it. A node that does not answer keeps no other one tuned.
-
-    Returns:
-        The state with the entries that could not be undone, and a sentence for each of them.
-
-    Raises:
-        TransientError: a node did not answer; what the others had is undone, and the journal saved.
-    """
-    while True:
-        entries = len(state.journal)
-        state, left = _restored_once(target, state)
-        if not left or len(state.journal) == entries:
-            break
-    problems = [each.why for each in left]
-    if any(each.is_transient for each in left):
-        raise TransientError("settings could not all be put back: " + "; ".join(problems))
-    return state, problems
 
 
 def read_back(target: Target, state: BlockState, endpoints: Iterable[Endpoint] = ()) -> ReadBack:
@@ -225,7 +208,7 @@ def _refuse_if_moved(target: Target, node: Node, entry: JournalEntry) -> None:
     """
     if entry.kind == "ethtool_feature" or entry.before == entry.intended:
         return
-    present = _read(target, node, entry.setting)
+    present = read_one(target, node, entry.setting)
     if present not in (entry.before, entry.intended):
         raise RefusedError(
             f"{entry.setting} on {node.name} was {entry.before!r} when it was looked up and is "
@@ -246,7 +229,7 @@ def _set(target: Target, state: BlockState, node: Node) -> BlockState:
     if entry.before != entry.intended:
         target.write_setting(node, entry.setting, entry.intended)
     # Also what a driver has rounded goes into the journal: else it would pass for somebody else's.
-    entry = entry.model_copy(update={"after": _read(target, node, entry.setting)})
+    entry = entry.model_copy(update={"after": read_one(target, node, entry.setting)})
     journal, tuned = (*state.journal[:-1], entry), (*state.tuned, entry)
     state = state.model_copy(update={"journal": journal, "tuned": tuned})
     target.save_state(state)
@@ -256,74 +239,3 @@ def _set(target: Target, state: BlockState, node: Node) -> BlockState:
             f"{entry.after!r}"
         )
     return state
-
-
-class _Left(NamedTuple):
-    """An entry of the journal that is not undone yet, and why."""
-
-    entry: JournalEntry
-    why: str
-    is_transient: bool = False
-
-
-def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[_Left]]:
-    kept: list[_Left] = []
-    nodes = {node.name: node for node in target.nodes()} if state.journal else {}
-    boots: dict[str, str] = {}
-    for index, entry in reversed([*enumerate(state.journal)]):
-        silent = {each.entry.node for each in kept if each.is_transient}
-        node = None if entry.node in silent else nodes.get(entry.node)
-        if node is not None:
-            left = _undo_if_reached(target, node, boots, entry)
-        else:
-            left = _unreached(entry, is_transient=entry.node in silent)
-        if left:
-            kept.insert(0, left)
-        journal = (*state.journal[:index], *(each.entry for each in kept))
-        state = state.model_copy(update={"journal": journal})
-        target.save_state(state)
-    return state, kept[::-1]
-
-
-def _unreached(entry: JournalEntry, *, is_transient: bool) -> _Left:
-    why = "did not answer" if is_transient else "is no more among the target's"
-    return _Left(entry, f"{entry.setting}: node {entry.node} {why}", is_transient)
-
-
-def _undo_if_reached(
-    target: Target, node: Node, boots: dict[str, str], entry: JournalEntry
-) -> _Left | None:
-    """Undo an entry; what goes wrong on its node must not keep another node from being restored."""
-    try:
-        if node.name not in boots:
-            boots[node.name] = target.facts(node).boot_id
-        # None of it outlives a boot.
-        return _undo(target, node, entry) if boots[node.name] == entry.boot_id else None
-    except CnibenchError as error:
-        why = f"{entry.setting} on {node.name} could not be put back: {error}"
-        return _Left(entry, why, isinstance(error, TransientError))
-
-
-def _undo(target: Target, node: Node, entry: JournalEntry) -> _Left | None:
-    what = f"{entry.setting} on {node.name}"
-    present = _read(target, node, entry.setting)
-    if present == entry.before:
-        return None
-    # Without `after` it was killed before reading back: a driver may have rounded what it wrote.
-    if entry.after is not None and present not in (entry.after, entry.intended):
-        why = (
-            f"{what} is {present!r}: somebody changed it after cnibench set "
-            f"{entry.intended!r}; it was left alone (before: {entry.before!r})"
-        )
-        return _Left(entry, why)
-    target.write_setting(node, entry.setting, entry.before)
-    present = _read(target, node, entry.setting)
-    if present == entry.before:
-        return None
-    # What half of the way back is, is ours as well: else it would pass for somebody else's.
-    entry = entry.model_copy(update={"after": present})
-    return _Left(entry, f"{what} could not be put back: reads {present!r}, was {entry.before!r}")
-
-
-def _read(target: Target, node: Node, setting: Setting) -> str | None:
-    return target.read_settings(node, (setting,))[setting]

@@ -1,11 +1,11 @@
 """A tuning profile: settings of nodes, each with its scope, so that it can be proven and undone."""
 
 import re
-from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, Self, get_args
 
 from pydantic import Field, model_validator
 
+from steps.lib.models import settings
 from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.setting import Wanted
 
@@ -31,24 +31,27 @@ class Grammar(NamedTuple):
     """The value in words."""
     name: str | None = None
     """Pattern of the name; None where the kind alone says what is set."""
+    names: str | None = None
+    """The name in words; None where its pattern is short enough to be read."""
 
 
 _NUMBER, _ON_OFF = r"[1-9][0-9]*", "on|off"
 _CPU_LIST = r"all|\d+(-\d+)?(,\d+(-\d+)?)*"
+_LISTED = "a name on the list of what cuts no node off (steps/lib/models/settings.py)"
 _DEVICE: tuple[Scope, ...] = ("underlay_nic",)
 _NODE: tuple[Scope, ...] = ("node",)
 
 GRAMMARS: dict[str, Grammar] = {
     "sysctl": Grammar(
         ("node", "netns"), r".+", "as read back, fields separated by blanks",
-        r"[a-z0-9_]+(\.[A-Za-z0-9_*/-]+)+",
+        settings.SYSCTL_NAMES, _LISTED,
     ),
     "congestion_control": Grammar(("netns",), r"[a-z0-9_-]+", "for example `cubic`"),
     "mtu": Grammar(_DEVICE, _NUMBER, f"{MTU_BYTES_MIN} to {MTU_BYTES_MAX} bytes"),
-    "qdisc": Grammar(_DEVICE, r"[a-z0-9_]+", "kind of queue discipline, for example `fq`"),
+    "qdisc": Grammar(_DEVICE, settings.QDISCS, f"one of {settings.QDISCS}"),
     "rps": Grammar(_DEVICE, f"none|{_CPU_LIST}", "processors: `all`, `none`, or as `0-3,8`"),
     "irq_affinity": Grammar(_DEVICE, _CPU_LIST, "processors, one after the other: `all`, `0-3,8`"),
-    "ethtool_feature": Grammar(_DEVICE, _ON_OFF, "`on` or `off`", r"[a-z0-9_-]+"),
+    "ethtool_feature": Grammar(_DEVICE, _ON_OFF, "`on` or `off`", settings.FEATURES, _LISTED),
     "ethtool_ring": Grammar(_DEVICE, _NUMBER, "a number of descriptors", "rx|tx|rx-(mini|jumbo)"),
     "ethtool_coalesce": Grammar(
         _DEVICE, r"on|off|\d+", "a number, or `on` and `off` for adaptive ones",
@@ -61,26 +64,13 @@ GRAMMARS: dict[str, Grammar] = {
     "smt": Grammar(_NODE, _ON_OFF, "`on` or `off`"),
     "sysfs": Grammar(
         _NODE, r".+", "as read back; of a list of choices, one",
-        r"(kernel/mm|block/[\w*-]+/queue"
-        r"|devices/system/cpu/(intel_pstate|cpufreq|cpu\*/power))/[\w*/-]+",
+        settings.FILES, _LISTED,
     ),
-    "service_stopped": Grammar(
-        _NODE, "stopped", "`stopped`",
-        "irqbalance|tuned|thermald|power-profiles-daemon|cron|packagekit|snapd|unattended-upgrades",
-    ),
+    "service_stopped": Grammar(_NODE, "stopped", "`stopped`", settings.SERVICES, _LISTED),
     "kernel_cmdline": Grammar(_NODE, r"\S+", "what stands behind `=`", r"[\w.-]+"),
 }  # fmt: skip
-"""Names of files and services are lists of what is known to cut no node off. The other half of each
-kind, how a node is read and changed, is in ``steps/lib/targets/namespaces/tuning/kinds.py``."""
-
-CUTS_OFF = {
-    ("net.ipv4.ip_forward", "0"): "pods of other nodes would not be reached",
-    ("net.ipv4.conf.*.forwarding", "0"): "pods of other nodes would not be reached",
-    ("net.ipv6.conf.*.forwarding", "0"): "pods of other nodes would not be reached",
-    ("net.ipv6.conf.*.disable_ipv6", "1"): "addresses of the node would go",
-    ("net.ipv4.conf.*.arp_ignore", "8"): "the node would answer to nobody",
-}
-"""Kernel settings, by patterns, with the value that no node is given."""
+"""The other half of each kind, how a node is read and changed, is in
+``steps/lib/targets/namespaces/tuning/kinds.py``."""
 
 
 class Entry(Model):
@@ -110,9 +100,8 @@ class Entry(Model):
         if grammar.name is None and self.name:
             raise FieldError(f"kind {self.kind} has none; leave it out", "name")
         if grammar.name is not None and not re.fullmatch(grammar.name, self.name):
-            raise FieldError(
-                f"expected a text that matches {grammar.name}, found {self.name!r}", "name"
-            )
+            means = grammar.names or f"a text that matches {grammar.name}"
+            raise FieldError(f"expected {means}, found {self.name!r}", "name")
         if not re.fullmatch(grammar.value, self.value):
             raise FieldError(
                 f"of kind {self.kind} is {grammar.means}, found {self.value!r}", "value"
@@ -124,9 +113,9 @@ class Entry(Model):
         if self.kind == "mtu" and not MTU_BYTES_MIN <= int(self.value) <= MTU_BYTES_MAX:
             means = GRAMMARS["mtu"].means
             raise FieldError(f"of kind mtu is {means}, found {self.value!r}", "value")
-        for (pattern, value), why in CUTS_OFF.items():
-            if fnmatchcase(self.name, pattern) and self.value == value:
-                raise FieldError(f"{self.value!r} would cut the node off: {why}", "value")
+        wrong = settings.complaint(self.name, self.value) if self.kind == "sysctl" else None
+        if wrong:
+            raise FieldError(wrong, "value")
 
     @property
     def is_before_install(self) -> bool:

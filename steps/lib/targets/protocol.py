@@ -185,8 +185,8 @@ class Target(Protocol):
         """Remove pods first, then the plugin. Idempotent."""
 
     # ---------- settings
-    def lacking(self, wanted: Sequence[Wanted]) -> list[str]:
-        """What nodes of this target do not have, found by looking; before ``prepare`` as well.
+    def lacking(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, str]:
+        """What nodes of this target do not have, by entry; before ``prepare`` as well.
 
         Raises:
             RefusedError: a value that a node does not offer, or that could not be taken back.

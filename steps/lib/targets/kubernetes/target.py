@@ -12,7 +12,7 @@ from typing import Any
 
 from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import HostNetwork, Plugin, TargetKind, TargetSpec
-from steps.lib.setting import Look, Setting, Wanted, look_of
+from steps.lib.setting import Look, Setting, Wanted, lacking_of, look_of
 from steps.lib.state import BlockState
 from steps.lib.targets.kubernetes import needs, probe, requirements
 from steps.lib.targets.kubernetes import nodes as cluster
@@ -256,10 +256,9 @@ class KubernetesTarget:
         self._installer.remove()
 
     # ---------- settings
-    def lacking(self, wanted: Sequence[Wanted]) -> list[str]:
-        """What one of the measured nodes lacks."""
-        looks = [(node, look) for node in self.nodes() for look in self.look_up(node, wanted)]
-        return [f"{node.name}: {look.lacking}" for node, look in looks if look.lacking]
+    def lacking(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, str]:
+        """What measured nodes lack."""
+        return lacking_of(wanted, {n.name: self.look_up(n, wanted) for n in self.nodes()})
 
     def look_up(self, node: Node, wanted: Sequence[Wanted]) -> Sequence[Look]:
         """What each entry comes down to on the node."""

@@ -74,7 +74,7 @@ def link_kind_problem(kind: str) -> str | None:
     return None
 
 
-def lacking(wanted: Sequence[Wanted]) -> list[str]:
+def lacking(wanted: Sequence[Wanted]) -> dict[Wanted, str]:
     """Settings that nodes here do not have, by looking at one like them where nobody sees it.
 
     Raises:
@@ -91,7 +91,7 @@ def lacking(wanted: Sequence[Wanted]) -> list[str]:
         looks = look_up(Access(f"/proc/{os.getpid()}/fd/{node}", UPLINK), wanted)
     finally:
         os.close(node)
-    return [look.lacking for look in looks if look.lacking]
+    return {one: look.lacking for one, look in zip(wanted, looks, strict=True) if look.lacking}
 
 
 def _kernel() -> list[str]:

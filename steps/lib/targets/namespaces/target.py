@@ -155,7 +155,7 @@ class NamespacesTarget:
         self._installer.remove()
 
     # ---------- settings
-    def lacking(self, wanted: Sequence[Wanted]) -> list[str]:
+    def lacking(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, str]:
         """What a node lacks; asked of a node that nobody sees, since none may be up yet."""
         return requirements.lacking(wanted)
 

@@ -12,6 +12,9 @@ from steps.lib.errors import RefusedError
 from steps.lib.setting import UNDERLAY_NIC, LackingError
 from steps.lib.targets.namespaces import netns, programs
 
+UNREADABLE = "unreadable: "
+"""Begins what is read of something that is there and cannot be read; None is what is not there."""
+
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 """Numbers of the calls, the same on every architecture; Python and glibc of Debian 12 lack them."""
 _CMD_CREATE = 6
@@ -63,6 +66,11 @@ class Access:
             raise RefusedError("/sys of a network namespace can be read on Linux 5.2 or later only")
         return Path("/sys")
 
+    def unread(self, device: str, why: LackingError) -> str | None:
+        """What stands for a value that a device does not tell: None if there is no such device."""
+        with self.sys() as root:
+            return f"{UNREADABLE}{why}" if (root / "class/net" / device).exists() else None
+
     def attempt(self, *command: str) -> str | None:
         """Run a program in the node's network; its last words if it fails."""
         result = programs.run(command, namespace=self.namespace)
@@ -81,16 +89,6 @@ class Access:
             raise LackingError(said or f"`{' '.join(command)}` ended with {result.exit_code}")
         return result.stdout.decode("utf-8", "replace")
 
-    def require_queue_discipline(self, kind: str) -> None:
-        """Try a kind of queue discipline where nobody sees it, which loads its module if it is one.
-
-        Raises:
-            LackingError: the kernel does not have it.
-        """
-        why = self.attempt("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", kind)
-        if why:
-            raise LackingError(f"this kernel has no queue discipline {kind!r}: {why}")
-
     def do(self, setting: object, value: str, *command: str) -> None:
         """Run a program that sets something.
 
@@ -100,6 +98,15 @@ class Access:
         why = self.attempt(*command)
         if why:
             raise RefusedError(f"{setting} cannot be set to {value!r}: {why}")
+
+
+def text(file: Path) -> str | None:
+    """What a file says; None if it is not there."""
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        is_gone = error.errno in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
+        return None if is_gone else f"{UNREADABLE}{error.strerror}"
 
 
 def _sysfs() -> int | None:

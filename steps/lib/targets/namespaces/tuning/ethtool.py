@@ -57,8 +57,8 @@ def read_feature(access: Access, setting: Setting) -> str | None:
     """``on`` or ``off``: what is in force, whatever was asked for."""
     try:
         feature = _features(access, setting.place).get(setting.name)
-    except LackingError:
-        return None
+    except LackingError as error:
+        return access.unread(setting.place, error)
     return _on_off(feature) if feature else None
 
 
@@ -85,8 +85,8 @@ def read_number(access: Access, setting: Setting) -> str | None:
     """The number, or ``on`` and ``off`` where it is adaptive."""
     try:
         return _numbers(access, setting.kind, setting.place)[0].get(setting.name)
-    except LackingError:
-        return None
+    except LackingError as error:
+        return access.unread(setting.place, error)
 
 
 def write_number(access: Access, setting: Setting, value: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces.tuning import cpus
-from steps.lib.targets.namespaces.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.access import UNREADABLE, Access, text
 
 BY_DEFAULT = "default"
 """Begins the name of a queue discipline that the kernel chose: deleting what replaced it brings it
@@ -27,7 +27,7 @@ def find_mtu(access: Access, wanted: Wanted) -> list[Found]:
 def read_mtu(access: Access, setting: Setting) -> str | None:
     """In bytes."""
     with access.sys() as root:
-        return _text(root / "class/net" / setting.place / "mtu")
+        return text(root / "class/net" / setting.place / "mtu")
 
 
 def write_mtu(access: Access, setting: Setting, value: str) -> None:
@@ -47,16 +47,27 @@ def find_queue_discipline(access: Access, wanted: Wanted) -> list[Found]:
             f"{device} has the queue discipline {present}, which somebody set: its parameters "
             "could not be put back. Take it away first"
         )
-    access.require_queue_discipline(wanted.value)
+    require_queue_discipline(access, wanted.value)
     return [Found(setting, present, wanted.value)]
+
+
+def require_queue_discipline(access: Access, kind: str) -> None:
+    """Try it where nobody sees it, which loads its module if it is one.
+
+    Raises:
+        LackingError: the kernel does not have it.
+    """
+    trial = ("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", kind)
+    if why := access.attempt(*trial):
+        raise LackingError(f"this kernel has no queue discipline {kind!r}: {why}")
 
 
 def read_queue_discipline(access: Access, setting: Setting) -> str | None:
     """Kind of the root queue discipline; marked if it is the kernel's own choice."""
     try:
         listed = json.loads(access.output("tc", "-json", "qdisc", "show", "dev", setting.place))
-    except LackingError:
-        return None
+    except LackingError as error:
+        return access.unread(setting.place, error)
     root = next((each for each in listed if each.get("root")), None)
     if root is None:
         return None
@@ -78,11 +89,11 @@ def find_rps(access: Access, wanted: Wanted) -> list[Found]:
     intended = cpus.shown(cpus.parse(wanted.value))
     with access.sys() as root:
         queues = sorted((root / "class/net" / device / "queues").glob("rx-*/rps_cpus"))
-        texts = {file.parent.name: _text(file) for file in queues}
+        masks = {file.parent.name: _mask(file) for file in queues}
     found = [
-        Found(Setting(wanted.kind, device, queue), cpus.of_mask(text), intended)
-        for queue, text in texts.items()
-        if text is not None
+        Found(Setting(wanted.kind, device, queue), mask, intended)
+        for queue, mask in masks.items()
+        if mask is not None
     ]
     if not found:
         raise LackingError(f"{device} has no receive queues that could be steered")
@@ -92,8 +103,7 @@ def find_rps(access: Access, wanted: Wanted) -> list[Found]:
 def read_rps(access: Access, setting: Setting) -> str | None:
     """As a list of processors."""
     with access.sys() as root:
-        text = _text(_queue(root, setting))
-    return None if text is None else cpus.of_mask(text)
+        return _mask(_queue(root, setting))
 
 
 def write_rps(access: Access, setting: Setting, value: str) -> None:
@@ -114,19 +124,19 @@ def find_interrupts(access: Access, wanted: Wanted) -> list[Found]:
         # A virtio device's interrupts are those of the PCI device that it is on.
         folders = [own / "msi_irqs", own / "../msi_irqs"]
         numbers = sorted({int(f.name) for folder in folders for f in folder.glob("*")})
-    present = {n: _text(_affinity(str(n))) for n in numbers}
+    present = {n: text(_affinity(str(n))) for n in numbers}
     if not any(present.values()):
         raise LackingError(f"{device} has no interrupts of its own")
     return [
-        Found(Setting(wanted.kind, device, str(n)), text, str(allowed[turn % len(allowed)]))
-        for turn, (n, text) in enumerate(present.items())
-        if text is not None
+        Found(Setting(wanted.kind, device, str(n)), cpu, str(allowed[turn % len(allowed)]))
+        for turn, (n, cpu) in enumerate(present.items())
+        if cpu is not None
     ]
 
 
 def read_interrupt(access: Access, setting: Setting) -> str | None:
     """Processors that an interrupt may go to."""
-    return _text(_affinity(setting.name))
+    return text(_affinity(setting.name))
 
 
 def write_interrupt(access: Access, setting: Setting, value: str) -> None:
@@ -137,6 +147,11 @@ def write_interrupt(access: Access, setting: Setting, value: str) -> None:
         raise RefusedError(f"{setting} cannot be set to {value!r}: {error.strerror}") from error
 
 
+def _mask(file: Path) -> str | None:
+    mask = text(file)
+    return mask if mask is None or mask.startswith(UNREADABLE) else cpus.of_mask(mask)
+
+
 def _queue(root: Path, setting: Setting) -> Path:
     return root / "class/net" / setting.place / "queues" / setting.name / "rps_cpus"
 
@@ -144,10 +159,3 @@ def _queue(root: Path, setting: Setting) -> Path:
 def _affinity(number: str) -> Path:
     assert re.fullmatch(r"\d+", number), "found among the device's interrupts"
     return Path("/proc/irq", number, "smp_affinity_list")
-
-
-def _text(file: Path) -> str | None:
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces import programs
-from steps.lib.targets.namespaces.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.access import UNREADABLE, Access, text
 
 RUNNING, STOPPED = "running", "stopped"
 
@@ -15,6 +15,7 @@ PROCESSES = {"packagekit": "packagekitd"}
 """Names of services' processes, where they are not the services' own."""
 
 _CPU = "devices/system/cpu"
+_ENTERING = ("nsenter", "--target", "1", "--mount", "--pid", "--root", "--wd", "--")
 _SERVICE_NAME_MAX = 15
 """Bytes of a process's name that the kernel keeps."""
 
@@ -64,10 +65,17 @@ def find_files(access: Access, wanted: Wanted) -> list[Found]:
     files = FILES[wanted.kind]
     with access.sys() as root:
         paths = sorted(root.glob(files.pattern.format(name=wanted.name)))
+        paths = [path for path in paths if not _is_virtual_disk(path.relative_to(root), root)]
         found = [_found(root, path, wanted, files) for path in paths]
     if not found:
         raise LackingError(files.lacking)
     return found
+
+
+def _is_virtual_disk(path: Path, root: Path) -> bool:
+    """Those come and go, as loops of packages do, and keep nothing of their own."""
+    kind, name, *_ = path.parts
+    return kind == "block" and not (root / kind / name / "device").exists()
 
 
 def read_file(access: Access, setting: Setting) -> str | None:
@@ -86,23 +94,44 @@ def write_file(access: Access, setting: Setting, value: str) -> None:
 
 
 def find_service(access: Access, wanted: Wanted) -> list[Found]:
-    """A service that must not run; one that the node never had does not."""
+    """A service that must not run; without a manager, none that runs can be stopped."""
     setting = Setting(wanted.kind, "node", wanted.name)
-    present = read_service(access, setting)
-    if present != STOPPED and (why := _systemctl("show", wanted.name)):
+    present = _unit(wanted.name)
+    if present is None:
+        raise LackingError(f"the node has no service {wanted.name}")
+    if present != STOPPED and (why := _manager("show", wanted.name)[1]):
         raise LackingError(f"{wanted.name} runs and nothing can stop it: {why}")
     return [Found(setting, present, STOPPED)]
 
 
-def read_service(access: Access, setting: Setting) -> str:
-    """Whether a process of this name runs."""
-    name = PROCESSES.get(setting.name, setting.name)[:_SERVICE_NAME_MAX]
-    return RUNNING if any(_command(p) == name for p in Path("/proc").iterdir()) else STOPPED
+def read_service(access: Access, setting: Setting) -> str | None:
+    """Whether it runs."""
+    return _unit(setting.name)
+
+
+def _unit(name: str) -> str | None:
+    """What the node's service manager says of a service, None if it does not know it.
+
+    A process of this name decides only where there is no manager: it may be a container's.
+    """
+    said, why = _manager("show", "--property=LoadState,ActiveState", name)
+    if why is not None:
+        return RUNNING if _is_running(name) else STOPPED
+    states = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    if states.get("LoadState") not in ("loaded", "masked"):
+        return None
+    return STOPPED if states.get("ActiveState") in ("inactive", "failed") else RUNNING
+
+
+def _is_running(service: str) -> bool:
+    name = PROCESSES.get(service, service)[:_SERVICE_NAME_MAX]
+    return any(_command(p) == name for p in Path("/proc").iterdir())
 
 
 def write_service(access: Access, setting: Setting, value: str) -> None:
     """Start or stop it, as the node's own service manager does."""
-    if why := _systemctl("stop" if value == STOPPED else "start", setting.name):
+    why = _manager("stop" if value == STOPPED else "start", setting.name)[1]
+    if why:
         raise RefusedError(f"{setting} cannot be {value}: {why}")
 
 
@@ -129,7 +158,7 @@ def write_command_line(access: Access, setting: Setting, value: str) -> None:
 def _found(root: Path, path: Path, wanted: Wanted, files: Files) -> Found:
     name = str(path.relative_to(root))
     present = _value(path)
-    if present is None:
+    if present is None or present.startswith(UNREADABLE):
         raise LackingError(f"/sys/{name} cannot be read")
     if present in files.fixed:
         raise LackingError(f"{files.lacking}: /sys/{name} says {present!r}")
@@ -151,12 +180,11 @@ def _choices(path: Path, files: Files) -> list[str]:
 
 
 def _value(path: Path) -> str | None:
-    try:
-        text = path.read_text()
-    except OSError:
-        return None
-    chosen = re.search(r"\[(\S+)\]", text)
-    return chosen[1] if chosen else " ".join(text.split())
+    said = text(path)
+    if said is None or said.startswith(UNREADABLE):
+        return said
+    chosen = re.search(r"\[(\S+)\]", said)
+    return chosen[1] if chosen else " ".join(said.split())
 
 
 def _command(process: Path) -> str | None:
@@ -167,9 +195,9 @@ def _command(process: Path) -> str | None:
         return None
 
 
-def _systemctl(verb: str, service: str) -> str | None:
-    """Ask the node's own service manager; the reason if that fails."""
-    entering = ("nsenter", "--target", "1", "--mount", "--pid", "--root", "--wd", "--")
-    result = programs.run((*entering, "systemctl", verb, service))
+def _manager(verb: str, *arguments: str) -> tuple[str, str | None]:
+    """Ask the node's own service manager: what it says, and the reason if that fails."""
+    result = programs.run((*_ENTERING, "systemctl", verb, *arguments))
     said = result.stderr.decode("utf-8", "replace").strip().replace("\n", "; ")
-    return (said or f"ended with {result.exit_code}") if result.exit_code else None
+    why = (said or f"ended with {result.exit_code}") if result.exit_code else None
+    return result.stdout.decode("utf-8", "replace"), why

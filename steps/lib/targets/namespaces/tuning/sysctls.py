@@ -7,10 +7,11 @@ from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces import netns, settings
 from steps.lib.targets.namespaces.tuning.access import Access
+from steps.lib.targets.namespaces.tuning.links import require_queue_discipline
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
-DEFAULT_QUEUE_DISCIPLINE = "net.core.default_qdisc"
 ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
+AVAILABLE = "net.ipv4.tcp_available_congestion_control"
 
 _TWINS = {
     f"vm.dirty_{which}{unit}": f"vm.dirty_{which}{other}"
@@ -27,17 +28,18 @@ def find(access: Access, wanted: Wanted) -> list[Found]:
     present = read(access, setting)
     if present is None:
         raise LackingError("this kernel does not have it, or it cannot be read")
-    if not settings.is_writable_on_node(access.namespace, wanted.name):
+    intended = " ".join(wanted.value.split())
+    if present != intended and not settings.is_writable_on_node(access.namespace, wanted.name):
         raise LackingError("it can only be read")
+    if wanted.name == "net.core.default_qdisc":
+        require_queue_discipline(access, intended)
     if (scope := settings.scope(wanted.name)) != wanted.scope:
         raise RefusedError(
             f"{wanted.name}: is of scope {scope} on this kernel, the profile says {wanted.scope}; "
             f"write `scope: {scope}`"
         )
-    if wanted.name == DEFAULT_QUEUE_DISCIPLINE:
-        access.require_queue_discipline(wanted.value)
     _refuse_what_unsets_another(access, wanted.name)
-    return [Found(setting, present, " ".join(wanted.value.split()))]
+    return [Found(setting, present, intended)]
 
 
 def _refuse_what_unsets_another(access: Access, name: str) -> None:
@@ -73,7 +75,9 @@ def find_congestion_control(access: Access, wanted: Wanted) -> list[Found]:
     needed = [name for name in (default.present, default.intended) if name not in allowed]
     if not needed:
         return [default]
-    names = " ".join(dict.fromkeys((*allowed, *needed)))
+    # Read after the trial, which may have added one: both lists have the kernel's own order.
+    available = (read(access, Setting("sysctl", "node", AVAILABLE)) or "").split()
+    names = " ".join(name for name in available if name in {*allowed, *needed})
     return [*find(access, Wanted("sysctl", "node", ALLOWED, names)), default]
 
 
