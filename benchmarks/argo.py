@@ -82,10 +82,15 @@ def sizes(campaign: dict[str, Any], block: dict[str, Any]) -> list[Figure]:
 
 
 def grown_kb(workflow: dict[str, Any], template: str, pods: float | None = None) -> float:
-    """Size of a workflow, had it so many pods of a template as large as those that it has."""
-    found = pods_of(workflow, template)
-    one = sum(len(json.dumps({pod["id"]: pod})) for pod in found) / len(found)
-    more = 0.0 if pods is None else pods - len(found)
+    """Size of a workflow, had it so many pods of a template as large as those that it has.
+
+    A pod that may be tried again has a second node above it.
+    """
+    nodes = workflow["status"]["nodes"].values()
+    found = [node for node in nodes if node.get("templateName") == template]
+    present = len(pods_of(workflow, template))
+    one = sum(len(json.dumps({node["id"]: node})) for node in found) / present
+    more = 0.0 if pods is None else pods - present
     return (len(json.dumps(workflow)) + more * one) / 1000
 
 
@@ -106,7 +111,7 @@ def traffic_s(matrix: str, cells: int) -> float:
 def pods_of(workflow: dict[str, Any], template: str) -> list[dict[str, Any]]:
     """Those that ran a template."""
     nodes = workflow["status"]["nodes"].values()
-    return [n for n in nodes if n["type"] == "Pod" and n["templateName"] == template]
+    return [n for n in nodes if n["type"] == "Pod" and n.get("templateName") == template]
 
 
 def seconds(node: dict[str, Any]) -> float:

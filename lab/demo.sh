@@ -21,11 +21,14 @@ while [[ ! $phase =~ ^(Succeeded|Failed|Error)$ ]]; do
 import json, sys
 
 status = json.load(sys.stdin)["status"]
-blocks = [n for n in status.get("nodes", {}).values() if n.get("templateName") == "run-block"]
-blocks = sorted((n for n in blocks if n["type"] == "Pod"), key=lambda n: n["startedAt"] or "~")
+pods = [n for n in status.get("nodes", {}).values() if n["type"] == "Pod"]
+plans = [n for n in pods if n["templateName"] == "plan-blocks"]
+told = [p for n in plans for p in n.get("outputs", {}).get("parameters", [])]
+planned = sum(len(json.loads(p["value"])) for p in told if p["name"] == "blocks")
+blocks = [n for n in pods if n["templateName"] == "run-block"]
 done = [n for n in blocks if n["phase"] in ("Succeeded", "Failed", "Error")]
 now = [n["displayName"] for n in blocks if n["phase"] == "Running"]
-print(f"[demo] {len(done)} of {len(blocks)} blocks", *now, file=sys.stderr)
+print(f"[demo] {len(done)} of {planned} blocks", *now, file=sys.stderr)
 print(status.get("phase", ""))')"
 done
 argo get "$workflow"

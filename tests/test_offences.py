@@ -15,6 +15,7 @@ from steps.lib.setting import Setting
 from steps.lib.targets.namespaces import cgroups, netns
 from steps.lib.targets.namespaces.links import netlink
 from steps.lib.targets.protocol import EndpointRequest
+from steps.lib.tuning import apply_profile
 from tests.jobs import RR, TCP, UDP, plugin
 from tests.offences import Bench, bench
 
@@ -221,11 +222,13 @@ def test_tuning_that_did_not_take() -> None:
     entry = Entry(name="net.ipv4.tcp_sack", value="0", scope="netns")
     profile = Profile(name="no-sack", title="", description="", entries=(entry,))
     with bench(tuned=profile) as block:
+        assert block.refusal(UDP) == (INVALID, "tuning-in-force")
+        block.state = apply_profile(block.target, block.state, profile)
         setting = Setting("sysctl", "netns", entry.name)
-        block.target.write_setting(block.target.nodes()[0], setting, entry.value)
+        block.target.write_setting(block.target.nodes()[1], setting, "1")
         row = block.row(UDP)
     assert row["status"] == INVALID
-    assert row["reason"].startswith("tuning-in-force: net.ipv4.tcp_sack on n2 is '1', not '0'")
+    assert row["reason"] == "tuning-in-force: n2/net.ipv4.tcp_sack is '1', not '0'"
 
 
 def test_a_plugin_swapped_during_the_block(block: Bench) -> None:

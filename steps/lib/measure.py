@@ -106,7 +106,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         ends=ends,
         expected_mtu_bytes=before.expected_mtu_bytes,
         probe=before.probe,
-        untuned=(*before.untuned, *after.tuned.wrong),
+        untuned=tuple(dict.fromkeys((*before.untuned, *after.tuned.wrong))),
         fingerprints=(state.plugin_fingerprint, fingerprint, look.fingerprint(target)),
         record=record,
         document_error=error,

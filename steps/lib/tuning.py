@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
-from steps.lib.errors import RefusedError
+from steps.lib.errors import CnibenchError, RefusedError, TransientError
 from steps.lib.models import Entry, Profile
 from steps.lib.setting import Found, Setting
 from steps.lib.state import BlockState, JournalEntry
@@ -100,6 +101,7 @@ def apply_profile(
     state = state.model_copy(update={"lacking": {**state.lacking, **known}})
     try:
         for node, entry in changes:
+            _refuse_if_moved(target, node, entry)
             state = _set(target, _journalled(target, state, entry), node)
     except RefusedError as error:
         state, problems = restore(target, target.load_state() or state)
@@ -113,16 +115,23 @@ def restore(target: Target, state: BlockState) -> tuple[BlockState, list[str]]:
     """Undo the journal in reverse; idempotent, and safe after a crash at any point.
 
     What did not take is tried again as long as anything else does: a feature of a device may need
-    another one that was changed before it.
+    another one that was changed before it. A node that does not answer keeps no other one tuned.
 
     Returns:
         The state with the entries that could not be undone, and a sentence for each of them.
+
+    Raises:
+        TransientError: a node did not answer; what the others had is undone, and the journal saved.
     """
     while True:
         entries = len(state.journal)
-        state, problems = _restored_once(target, state)
-        if not problems or len(state.journal) == entries:
-            return state, problems
+        state, left = _restored_once(target, state)
+        if not left or len(state.journal) == entries:
+            break
+    problems = [each.why for each in left]
+    if any(each.is_transient for each in left):
+        raise TransientError("settings could not all be put back: " + "; ".join(problems))
+    return state, problems
 
 
 def read_back(target: Target, state: BlockState, endpoints: Iterable[Endpoint] = ()) -> ReadBack:
@@ -209,6 +218,21 @@ def _entry(node: Node, boot_id: str, entry: Entry, found: Found) -> JournalEntry
     )
 
 
+def _refuse_if_moved(target: Target, node: Node, entry: JournalEntry) -> None:
+    """Refuse to overwrite what somebody changed since it was looked up: it could not be put back.
+
+    Features of a device are left out: entries before this one may have switched them.
+    """
+    if entry.kind == "ethtool_feature" or entry.before == entry.intended:
+        return
+    present = _read(target, node, entry.setting)
+    if present not in (entry.before, entry.intended):
+        raise RefusedError(
+            f"{entry.setting} on {node.name} was {entry.before!r} when it was looked up and is "
+            f"{present!r} now: somebody else changes it. Find out who, and stop that first"
+        )
+
+
 def _journalled(target: Target, state: BlockState, entry: JournalEntry) -> BlockState:
     """The state with the change recorded, saved before the change is made."""
     state = state.model_copy(update={"journal": (*state.journal, entry)})
@@ -234,45 +258,71 @@ def _set(target: Target, state: BlockState, node: Node) -> BlockState:
     return state
 
 
-def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[str]]:
-    problems: list[str] = []
-    kept: list[JournalEntry] = []
+class _Left(NamedTuple):
+    """An entry of the journal that is not undone yet, and why."""
+
+    entry: JournalEntry
+    why: str
+    is_transient: bool = False
+
+
+def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[_Left]]:
+    kept: list[_Left] = []
     nodes = {node.name: node for node in target.nodes()} if state.journal else {}
-    boots = {name: target.facts(node).boot_id for name, node in nodes.items()}
+    boots: dict[str, str] = {}
     for index, entry in reversed([*enumerate(state.journal)]):
-        problem = _undo(target, nodes.get(entry.node), boots.get(entry.node), entry)
-        if problem:
-            problems.append(problem)
-            kept.insert(0, entry)
-        state = state.model_copy(update={"journal": (*state.journal[:index], *kept)})
+        silent = {each.entry.node for each in kept if each.is_transient}
+        node = None if entry.node in silent else nodes.get(entry.node)
+        if node is not None:
+            left = _undo_if_reached(target, node, boots, entry)
+        else:
+            left = _unreached(entry, is_transient=entry.node in silent)
+        if left:
+            kept.insert(0, left)
+        journal = (*state.journal[:index], *(each.entry for each in kept))
+        state = state.model_copy(update={"journal": journal})
         target.save_state(state)
-    return state, problems
+    return state, kept[::-1]
 
 
-def _undo(
-    target: Target, node: Node | None, boot_id: str | None, entry: JournalEntry
-) -> str | None:
-    if node is None:
-        return f"{entry.setting}: node {entry.node} is no more among the target's"
-    if boot_id != entry.boot_id:
-        return None  # None of it outlives a boot.
+def _unreached(entry: JournalEntry, *, is_transient: bool) -> _Left:
+    why = "did not answer" if is_transient else "is no more among the target's"
+    return _Left(entry, f"{entry.setting}: node {entry.node} {why}", is_transient)
+
+
+def _undo_if_reached(
+    target: Target, node: Node, boots: dict[str, str], entry: JournalEntry
+) -> _Left | None:
+    """Undo an entry; what goes wrong on its node must not keep another node from being restored."""
+    try:
+        if node.name not in boots:
+            boots[node.name] = target.facts(node).boot_id
+        # None of it outlives a boot.
+        return _undo(target, node, entry) if boots[node.name] == entry.boot_id else None
+    except CnibenchError as error:
+        why = f"{entry.setting} on {node.name} could not be put back: {error}"
+        return _Left(entry, why, isinstance(error, TransientError))
+
+
+def _undo(target: Target, node: Node, entry: JournalEntry) -> _Left | None:
     what = f"{entry.setting} on {node.name}"
     present = _read(target, node, entry.setting)
     if present == entry.before:
         return None
-    if present not in (entry.after, entry.intended):
-        return (
+    # Without `after` it was killed before reading back: a driver may have rounded what it wrote.
+    if entry.after is not None and present not in (entry.after, entry.intended):
+        why = (
             f"{what} is {present!r}: somebody changed it after cnibench set "
             f"{entry.intended!r}; it was left alone (before: {entry.before!r})"
         )
-    try:
-        target.write_setting(node, entry.setting, entry.before)
-    except RefusedError as error:
-        return f"{what} could not be put back: {error}"
+        return _Left(entry, why)
+    target.write_setting(node, entry.setting, entry.before)
     present = _read(target, node, entry.setting)
-    if present != entry.before:
-        return f"{what} could not be put back: reads {present!r}, was {entry.before!r}"
-    return None
+    if present == entry.before:
+        return None
+    # What half of the way back is, is ours as well: else it would pass for somebody else's.
+    entry = entry.model_copy(update={"after": present})
+    return _Left(entry, f"{what} could not be put back: reads {present!r}, was {entry.before!r}")
 
 
 def _read(target: Target, node: Node, setting: Setting) -> str | None:

@@ -91,6 +91,21 @@ def test_only_what_is_installed_can_be_started(argo: Argo) -> None:
     assert nodes(ended, "main") == []
 
 
+def test_nobody_but_the_controller_says_what_a_workflow_was_made_from(argo: Argo) -> None:
+    """Argo runs what the status has stored, whatever template the workflow names."""
+    template = stage("pass")
+    argo.kubectl("apply", "--namespace=argo", "--filename=-", given=json.dumps(template))
+    forged = template | {
+        "kind": "Workflow",
+        "metadata": {"generateName": "forged-"},
+        "spec": {"workflowTemplateRef": {"name": "trial"}},
+        "status": {"storedWorkflowTemplateSpec": stage("print('forged')")["spec"]},
+    }
+    made = argo.request("POST", "/api/v1/workflows/argo", {"workflow": forged})
+    assert made["status_code"] != 200
+    assert "written by Argo's controller only" in json.dumps(made)
+
+
 def test_results_are_written_once_and_stay(results: S3Store) -> None:
     assert results.create("trial/one", b"first")
     assert not results.create("trial/one", b"second")

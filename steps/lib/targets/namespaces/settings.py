@@ -30,6 +30,7 @@ INHERITED = (
 node; here its node is a namespace itself, so they are copied by hand when a pod is made.
 """
 
+_ROOT = Path("/proc/sys")
 _OF_A_DEVICE = re.compile(r"net\.\w+\.(conf|neigh)\.")
 """Settings that exist once for each device: absent in the node means absent, wherever else."""
 
@@ -110,14 +111,13 @@ def is_inherited(name: str) -> bool:
 
 
 def _inherited() -> dict[Path, str]:
-    root = Path("/proc/sys")
-    files = [f for p in INHERITED for f in root.glob(p.replace(".", "/"))]
+    files = [f for p in INHERITED for f in _ROOT.glob(p.replace(".", "/"))]
     return {f: value for f in files if _is_writable(f) and (value := _value(f)) is not None}
 
 
 def _file(name: str) -> Path:
     """As sysctl(8): dots separate, a slash stands for a dot inside of a device's name."""
-    return Path("/proc/sys", name.translate(str.maketrans("./", "/.")))
+    return _ROOT / name.translate(str.maketrans("./", "/."))
 
 
 def _value(file: Path) -> str | None:

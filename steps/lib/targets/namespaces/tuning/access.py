@@ -81,6 +81,16 @@ class Access:
             raise LackingError(said or f"`{' '.join(command)}` ended with {result.exit_code}")
         return result.stdout.decode("utf-8", "replace")
 
+    def require_queue_discipline(self, kind: str) -> None:
+        """Try a kind of queue discipline where nobody sees it, which loads its module if it is one.
+
+        Raises:
+            LackingError: the kernel does not have it.
+        """
+        why = self.attempt("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", kind)
+        if why:
+            raise LackingError(f"this kernel has no queue discipline {kind!r}: {why}")
+
     def do(self, setting: object, value: str, *command: str) -> None:
         """Run a program that sets something.
 

@@ -47,10 +47,7 @@ def find_queue_discipline(access: Access, wanted: Wanted) -> list[Found]:
             f"{device} has the queue discipline {present}, which somebody set: its parameters "
             "could not be put back. Take it away first"
         )
-    # Where nobody sees it.
-    trial = ("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", wanted.value)
-    if why := access.attempt(*trial):
-        raise LackingError(f"this kernel has no queue discipline {wanted.value!r}: {why}")
+    access.require_queue_discipline(wanted.value)
     return [Found(setting, present, wanted.value)]
 
 

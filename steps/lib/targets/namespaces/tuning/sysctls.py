@@ -9,7 +9,16 @@ from steps.lib.targets.namespaces import netns, settings
 from steps.lib.targets.namespaces.tuning.access import Access
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
+DEFAULT_QUEUE_DISCIPLINE = "net.core.default_qdisc"
 ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
+
+_TWINS = {
+    f"vm.dirty_{which}{unit}": f"vm.dirty_{which}{other}"
+    for which in ("", "background_")
+    for unit, other in (("ratio", "bytes"), ("bytes", "ratio"))
+}
+"""Settings that the kernel makes zero when the other is set (``dirty_ratio_handler`` and
+``dirty_bytes_handler`` in mm/page-writeback.c)."""
 
 
 def find(access: Access, wanted: Wanted) -> list[Found]:
@@ -25,7 +34,20 @@ def find(access: Access, wanted: Wanted) -> list[Found]:
             f"{wanted.name}: is of scope {scope} on this kernel, the profile says {wanted.scope}; "
             f"write `scope: {scope}`"
         )
+    if wanted.name == DEFAULT_QUEUE_DISCIPLINE:
+        access.require_queue_discipline(wanted.value)
+    _refuse_what_unsets_another(access, wanted.name)
     return [Found(setting, present, " ".join(wanted.value.split()))]
+
+
+def _refuse_what_unsets_another(access: Access, name: str) -> None:
+    twin = _TWINS.get(name)
+    value = read(access, Setting("sysctl", "node", twin)) if twin else None
+    if value not in (None, "0"):
+        raise RefusedError(
+            f"{name}: setting it would make {twin}, which is {value}, zero, and it could not be "
+            f"put back; set {twin} instead, or set {name} on the node for good"
+        )
 
 
 def read(access: Access, setting: Setting) -> str | None:
