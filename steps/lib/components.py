@@ -12,7 +12,6 @@ from steps.lib.models import CpuComponents
 from steps.lib.targets.observations import Stack
 
 FILE = "cpu-components.yaml"
-IDLE = "idle"
 UNKNOWN = "other"
 
 
