@@ -16,7 +16,8 @@ runs as (
         getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
--- One row per run and component; idle time costs nothing.
+-- One row per run and component; idle time costs nothing, but cycles
+-- that are counted are those of CPUs that poll while idle, too.
 parts as (
     select
         campaign,
@@ -32,7 +33,9 @@ parts as (
         part.samples
             / sum(part.samples) over (partition by measurement_id) as share,
     from runs, unnest(cpu_components) as parts_of_run (part)
-    where part.component != 'idle'
+    where
+        part.component != 'idle'
+        and (part.component != 'polling' or cycles_source = 'perf')
 ),
 
 candidates as (

@@ -46,7 +46,11 @@ final as (
         setting.before as value_before,
         setting.intended as value_intended,
         setting.after as value_after,
-        setting.before is distinct from setting.after as is_changed,
+        if(
+            setting.intended is not null,
+            setting.before is distinct from setting.after,
+            null
+        ) as is_changed,
         count(*) as readings,
     from all_settings
     group by all

@@ -10,6 +10,7 @@ from steps.lib.components import FILE, Classifier, classifier
 from steps.lib.documents import read_yaml, validate
 from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import CpuComponents
+from steps.lib.models.components import IDLE
 from steps.lib.row import component_columns
 from steps.lib.targets import perf_event, sampling
 from steps.lib.targets.kernel_symbols import KALLSYMS, UNKNOWN, names_of
@@ -35,6 +36,8 @@ SENDING = ("tcp_write_xmit", "tcp_sendmsg", "sock_sendmsg", "do_syscall_64")
         ("kernel", ("ip_rcv", *IN_SOFTIRQ), "stack"),
         ("kernel", IN_SOFTIRQ, "softirq"),
         ("kernel", ("pv_native_safe_halt", "default_idle", "do_idle"), "idle"),
+        ("kernel", ("poll_idle", "cpuidle_enter_state", "do_idle"), "polling"),
+        ("kernel", ("cpu_idle_poll", "do_idle", "cpu_startup_entry"), "polling"),
         ("kernel", ("ip_forward", *IN_SOFTIRQ, "default_idle", "do_idle"), "forwarding"),
         ("kernel", ("decrypt [wireguard]", "wg_packet_decrypt_worker [wireguard]"), "encryption"),
         ("kernel", ("anything [bridge]",), "bridge"),
@@ -61,7 +64,10 @@ def test_of_one_frame_the_first_component_that_matches_decides() -> None:
         "source": "",
         "precedence": "innermost-frame",
         "interrupts": ["irq"],
-        "components": [*both, {"name": "idle", "description": "", "symbols": ["idle"]}],
+        "components": [
+            *both,
+            *({"name": name, "description": "", "symbols": [name]} for name in IDLE),
+        ],
     }
     told = Classifier(CpuComponents.model_validate(rules))
     assert told.component(Stack("kernel", ("ip_rcv",))) == "first"
@@ -70,9 +76,10 @@ def test_of_one_frame_the_first_component_that_matches_decides() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("- name: veth", "- name: bridge", r"components.5.name: 'bridge' is taken"),
-        ("- name: veth", "- name: foreign", r"components.5.name: 'foreign' is taken"),
+        ("- name: veth", "- name: bridge", r"components.6.name: 'bridge' is taken"),
+        ("- name: veth", "- name: foreign", r"components.6.name: 'foreign' is taken"),
         ("- name: idle", "- name: halt", "components: has no component `idle`"),
+        ("- name: polling", "- name: spinning", "components: has no component `polling`"),
         ("innermost-frame", "outermost-frame", "precedence: 'outermost-frame' is not possible"),
         ("interrupts:", "interupts:", "interupts: unknown field; did you mean 'interrupts'"),
     ],
@@ -101,6 +108,7 @@ def test_columns_hold_the_samples_or_the_reason_why_there_are_none() -> None:
     for sampled, reason in (
         (Sampled(reason="not allowed"), "not allowed"),
         (Sampled({idle: 90}), "no CPU was seen busy"),
+        (Sampled({idle: 90, Stack("kernel", ("poll_idle",)): 9}), "no CPU was seen busy"),
         (Sampled(), "no CPU was seen busy"),
     ):
         found = component_columns(sampled, 99)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from steps.lib.catalog import Catalog
-from steps.lib.components import IDLE, classifier
+from steps.lib.components import classifier
 from steps.lib.models import PathName
+from steps.lib.models.components import IDLE
 from steps.lib.reading import CpuUse, Ends, Window, read
 from steps.lib.targets import kernel_symbols, sampling
 from steps.lib.targets.namespaces import NamespacesTarget
@@ -65,13 +66,13 @@ def sampled_while(
 def shares(sampled: Sampled) -> Shares:
     assert sampled.reason is None
     counts = classifier().count(sampled.stacks)
-    total = sum(n for name, n in counts.items() if name != IDLE)
-    return {name: n / total for name, n in counts.items() if name != IDLE}
+    total = sum(n for name, n in counts.items() if name not in IDLE)
+    return {name: n / total for name, n in counts.items() if name not in IDLE}
 
 
 def busy_s(sampled: Sampled) -> float:
     counts = classifier().count(sampled.stacks)
-    return sum(n for name, n in counts.items() if name != IDLE) / HZ
+    return sum(n for name, n in counts.items() if name not in IDLE) / HZ
 
 
 def shares_of(target: NamespacesTarget, path: PathName) -> Shares:

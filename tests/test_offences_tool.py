@@ -14,8 +14,9 @@ from steps.lib import measure as measuring
 from steps.lib.models import Traffic
 from steps.lib.targets.namespaces import netns
 from steps.lib.traffic.iperf3 import Iperf3
-from steps.lib.traffic.protocol import ToolRecord
-from tests.jobs import TCP, UDP
+from steps.lib.traffic.netperf import REPORT_STEP_S, Netperf
+from steps.lib.traffic.protocol import Tool, ToolRecord
+from tests.jobs import RR, TCP, UDP
 from tests.offences import Bench, bench
 
 pytestmark = pytest.mark.namespaces
@@ -44,7 +45,7 @@ class OtherTool(Iperf3):
         return self._parse(record) if self._parse else record
 
 
-def use(monkeypatch: pytest.MonkeyPatch, tool: Iperf3) -> None:
+def use(monkeypatch: pytest.MonkeyPatch, tool: Tool) -> None:
     monkeypatch.setattr(measuring, "tool_for", lambda traffic: tool)
 
 
@@ -94,9 +95,23 @@ def test_a_wrong_address_family(block: Bench, monkeypatch: pytest.MonkeyPatch) -
 def replay(stdout: str) -> list[str]:
     """A client that says at the right moments what another one said before."""
     start, *rest = stdout.splitlines()
-    lines = [f"printf %s\\\\n {shlex.quote(line)}" for line in rest]
-    first = f"printf %s\\\\n {shlex.quote(start)}"
-    return ["sh", "-c", "; ".join((first, "sleep 1", *lines))]
+    lines = [_said(line) for line in rest]
+    return ["sh", "-c", "; ".join((_said(start), "sleep 1", *lines))]
+
+
+def _said(line: str) -> str:
+    said = f"printf %s\\\\n {shlex.quote(line)}"
+    return f"{said}; sleep {REPORT_STEP_S}" if line.startswith("NETPERF_ENDING") else said
+
+
+class Replaying(Netperf):
+    """netperf that says what it said before."""
+
+    def __init__(self, stdout: str) -> None:
+        self._stdout = stdout
+
+    def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
+        return replay(self._stdout)
 
 
 def test_a_result_copied_from_another_cell(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +127,18 @@ def test_a_result_copied_from_another_cell(block: Bench, monkeypatch: pytest.Mon
     block.documents.clear()  # As in another pod; there its date gives it away.
     time.sleep(1)
     row = block.row(UDP, "same-node")
+    assert row["reason"].startswith("document-own: dated -")
+
+
+def test_transactions_copied_from_another_run(
+    block: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = block.measure(RR)
+    assert original.row["status"] == "ok"
+    use(monkeypatch, Replaying(json.loads(original.raw)["stdout"]))
+    block.documents.clear()  # As in another pod.
+    time.sleep(1)
+    row = block.row(RR, "same-node")
     assert row["reason"].startswith("document-own: dated -")
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from steps.lib.components import rules
 from steps.lib.errors import InputError
 from steps.lib.estimate import estimate
 from steps.lib.plan import Unsupported, digest, make_plan, planned_rows
@@ -91,15 +92,16 @@ def test_planned_rows_have_exactly_the_columns_of_the_table() -> None:
 
 
 def test_the_digest_changes_with_everything_that_is_pinned() -> None:
-    original = job(PLUGINS)
-    assert digest(original, "tools") == digest(job(PLUGINS), "tools")
+    original, parts = job(PLUGINS), rules()
+    assert digest(original, "tools", parts) == digest(job(PLUGINS), "tools", parts)
     others = [
-        digest(original, "other tools"),
-        digest(job(PLUGINS, seed=2), "tools"),
-        digest(job(PLUGINS, of=matrix(TCP | {"duration_s": 2})), "tools"),
-        digest(job(PLUGINS[:2]), "tools"),
+        digest(original, "other tools", parts),
+        digest(job(PLUGINS, seed=2), "tools", parts),
+        digest(job(PLUGINS, of=matrix(TCP | {"duration_s": 2})), "tools", parts),
+        digest(job(PLUGINS[:2]), "tools", parts),
+        digest(original, "tools", parts.model_copy(update={"components": parts.components[1:]})),
     ]
-    assert len({digest(original, "tools"), *others}) == 5
+    assert len({digest(original, "tools", parts), *others}) == 6
 
 
 def test_an_estimate_counts_only_what_is_missing() -> None:

@@ -55,6 +55,13 @@ def test_a_good_run_says_what_was_in_force(text: bytes, wanted: dict[str, object
     assert record.duration_s == pytest.approx(wanted["duration_s"], rel=0.02)
 
 
+def test_a_run_is_dated_by_its_first_report() -> None:
+    ending_s, interval_s = (
+        float(value(RR, rf"NETPERF_{key}\[0\]")) for key in ("ENDING", "INTERVAL")
+    )
+    assert parse(RR).started_utc_s == pytest.approx(ending_s - interval_s)
+
+
 def test_metrics_are_the_keys_of_the_record() -> None:
     metrics = parse(RR).metrics
     assert set(metrics) <= {column.name for column in MEASUREMENTS}

@@ -12,7 +12,6 @@ from steps.lib.models import CpuComponents
 from steps.lib.targets.observations import Stack
 
 FILE = "cpu-components.yaml"
-IDLE = "idle"
 UNKNOWN = "other"
 
 
@@ -59,14 +58,20 @@ class Classifier:
 
 
 @cache
-def classifier() -> Classifier:
-    """The one by the catalog's rules.
+def rules() -> CpuComponents:
+    """Those of the catalog.
 
     Raises:
         InputError: the file is wrong.
     """
     path = CATALOG / FILE
-    return Classifier(validate(CpuComponents, read_yaml(path), path))
+    return validate(CpuComponents, read_yaml(path), path)
+
+
+@cache
+def classifier() -> Classifier:
+    """The one by the catalog's rules."""
+    return Classifier(rules())
 
 
 def _function(frame: str) -> str:

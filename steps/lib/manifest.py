@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from steps.lib import components
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.plan import Plan, Unsupported, digest, make_plan, planned_rows
@@ -36,7 +37,7 @@ def register(job: Job, target: Target, store: Store) -> None:
         InputError: the store holds a campaign of this name that pins something else.
     """
     name = job.campaign.name
-    wanted = digest(job, target.facts(target.nodes()[0]).toolbox_digest)
+    wanted = digest(job, target.facts(target.nodes()[0]).toolbox_digest, components.rules())
     stored = read_rows(store, "campaigns", campaign=name)
     if stored:
         _compare(name, stored[0]["digest"], wanted)
@@ -77,6 +78,6 @@ def _compare(name: str, stored: str, wanted: str) -> None:
     if stored != wanted:
         raise InputError(
             f"campaign {name!r} in this store was run with other contents (digest {stored[:12]}, "
-            f"now {wanted[:12]}): its file, a catalog entry it names, the tools or the method "
-            "changed. Give the campaign a new `name`, or use another --store"
+            f"now {wanted[:12]}): its file, a catalog entry it names, {components.FILE}, the tools "
+            "or the method changed. Give the campaign a new `name`, or use another --store"
         )

@@ -19,6 +19,7 @@ from steps.lib.errors import InputError
 from steps.lib.models import (
     PATHS,
     Cell,
+    CpuComponents,
     PathName,
     Plugin,
     Profile,
@@ -158,9 +159,18 @@ def make_plan(job: Job, unsupported: Unsupported | None = None) -> Plan:
     return Plan(job, tuple(blocks))
 
 
-def digest(job: Job, tools: str) -> str:
-    """sha256 of everything a campaign pins; a resume with another digest is refused."""
-    pinned = {"job": job.model_dump(mode="json"), "method": METHOD_VERSION, "tools": tools}
+def digest(job: Job, tools: str, rules: CpuComponents) -> str:
+    """sha256 of everything a campaign pins; a resume with another digest is refused.
+
+    The rules by which samples of CPUs are told apart are among it: a question takes the mean of a
+    campaign's blocks, and shares by other rules are not of the same parts.
+    """
+    pinned = {
+        "job": job.model_dump(mode="json"),
+        "method": METHOD_VERSION,
+        "tools": tools,
+        "components": rules.model_dump(mode="json"),
+    }
     return hashlib.sha256(json.dumps(pinned, sort_keys=True).encode()).hexdigest()
 
 

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from steps.lib.components import IDLE, classifier
+from steps.lib.components import classifier
 from steps.lib.models import Stream, Traffic, UdpStream
+from steps.lib.models.components import IDLE
 from steps.lib.reading import Window
 from steps.lib.targets.observations import Sampled
 from steps.lib.targets.protocol import NodeFacts
@@ -68,11 +69,12 @@ def cost_columns(
 def component_columns(sampled: Sampled, frequency_hz: int) -> dict[str, Any]:
     """What the CPUs' time went to, by component; without samples the reason why there are none.
 
-    A share is samples / all samples but the idle ones, so that the parts add up to the total.
+    A share is samples / all samples but the idle ones, so that the parts add up to the total; of
+    counted cycles CPUs that poll while idle have a share too.
     """
     counts = classifier().count(sampled.stacks)
     reason = sampled.reason
-    if reason is None and not counts.keys() - {IDLE}:
+    if reason is None and not counts.keys() - set(IDLE):
         reason = "no CPU was seen busy"
     found = [{"component": name, "samples": counts[name]} for name in sorted(counts)]
     return {

@@ -253,7 +253,8 @@ MEASUREMENTS = (
         pa.list_(COMPONENT),
         "",
         "Samples of all CPUs in the window by what they executed (cpu-components.yaml). Component "
-        "`idle` is no part of the cost: share = samples / those of all others",
+        "`idle` is no part of the cost, `polling` of counted cycles only: share = samples / those "
+        "of all others",
     ),
     _text(
         "cpu_components_absent_because", "Why there are no samples by component; null if there are"

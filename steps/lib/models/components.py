@@ -9,6 +9,9 @@ from steps.lib.models.base import FieldError, Model, Name
 OWNED = ("tool", "plugin", "cnibench", "system", "foreign", "other")
 """Names of components that no function decides: whose process it was, or that none is known."""
 
+IDLE = ("idle", "polling")
+"""Names of components that the busy time has none of; counted cycles have the second one."""
+
 
 class Component(Model):
     """One part, by patterns of names as shells have them (``*``, ``?``, ``[...]``)."""
@@ -45,9 +48,10 @@ class CpuComponents(Model):
                     *("components", index, "name"),
                 )
             seen.add(component.name)
-        if "idle" not in seen:
-            raise FieldError(
-                "has no component `idle`; without it idle time would be a share of the cost",
-                "components",
-            )
+        for name in IDLE:
+            if name not in seen:
+                raise FieldError(
+                    f"has no component `{name}`; without it idle time would be a share of the cost",
+                    "components",
+                )
         return self

@@ -132,6 +132,7 @@ class Netperf:
             server_address=record.fields["DEST_ADDR"],
             mss_bytes=record.count("TRANSPORT_MSS"),
             congestion_control=record.fields["LOCAL_CONG_CONTROL"] or None,  # none for tcp-crr
+            started_utc_s=record.reports[0].start_s,
         )
 
 
