@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Look, Setting, Wanted
-from steps.lib.targets.namespaces.tuning import ethtool, links, machine, sysctls
+from steps.lib.targets.namespaces.tuning import ethtool, links, machine, smt, sysctls
 from steps.lib.targets.namespaces.tuning.access import Access
 
 
@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "ethtool_coalesce": _NUMBER,
     "ethtool_channels": _NUMBER,
     **dict.fromkeys(machine.FILES, _FILES),
+    "smt": Kind(smt.find, machine.read_file, machine.write_file),
     "service_stopped": Kind(machine.find_service, machine.read_service, machine.write_service),
     "kernel_cmdline": Kind(
         machine.find_command_line, machine.read_command_line, machine.write_command_line
