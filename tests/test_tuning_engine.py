@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from steps.lib.blocks import keys_of, write_nodes
 from steps.lib.errors import RefusedError, TransientError
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
-from steps.lib.state import BlockState
+from steps.lib.state import BlockState, JournalEntry
+from steps.lib.store import open_store, read_rows
 from steps.lib.targets.protocol import Node, NodeFacts
 from steps.lib.tuning import apply_profile, unsupported
 from tests.trees import FILE, Trees
@@ -197,3 +199,18 @@ def test_what_is_optional_and_lacking_makes_no_profile_unsupported(trees: Trees)
     assert unsupported(trees.target, profile(*BOTH.entries, optional)) is None
     reason = unsupported(trees.target, profile(*BOTH.entries, absent))
     assert reason == "profile tuned: sysfs kernel/mm/no_such: there is no such file below /sys"
+
+
+# ---------- what is recorded
+def test_a_node_is_recorded_with_the_mtu_that_was_measured_after_it_is_put_back(
+    trees: Trees, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    mtu = {"kind": "mtu", "place": "eth0", "name": "", "before": "1500", "intended": "9000"}
+    known = {"node": "n1", "boot_id": "boot of n1", "asked": "mtu", "after": "9000"}
+    tuned = STATE.model_copy(update={"tuned": (JournalEntry(**mtu, **known),)})
+    for block, of, measured in (("tuned", tuned, 9000), ("untuned", STATE, 1500)):
+        state = of.model_copy(update={"block": block})
+        write_nodes(store, state, trees.target)
+        rows = read_rows(store, "nodes", **keys_of(state))
+        assert [row["underlay_mtu_bytes"] for row in rows] == [measured, measured]

@@ -34,6 +34,8 @@ class TreeAccess(Access):
 class Trees:
     """What the engine of tuning asks of a target, for nodes that are folders below one folder."""
 
+    environment_class = "emulated"
+
     def __init__(self, folder: Path, *names: str) -> None:
         self.folder, self.names = folder, names
         self.saved: BlockState | None = None
