@@ -15,7 +15,7 @@ class Kind(NamedTuple):
     Attributes:
         find: What an entry comes down to on a node; LackingError with what the node says that does
             not have it, RefusedError for a value that it does not offer.
-        read: Value in force; None where it is no more.
+        read: Value in force; None where it is no more, ``unreadable: ...`` where it is there.
         write: Set it; RefusedError with the reason if it is not taken.
     """
 
