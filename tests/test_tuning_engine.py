@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from steps.lib.blocks import keys_of, write_nodes
-from steps.lib.errors import RefusedError, TransientError
+from steps.lib.errors import OwnershipError, RefusedError, TransientError
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
 from steps.lib.state import BlockState, JournalEntry
@@ -76,6 +76,20 @@ def test_a_node_that_refuses_is_named_and_the_others_are_put_back(
     assert journal(left) == [("n1", A), ("n1", B)]
     assert len(problems) == 2 and all("no device of the node" in p for p in problems)
     assert trees.texts(A) == ["1", "0"]
+
+
+def test_nothing_more_is_put_back_on_a_target_that_changed_hands(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = apply_profile(trees.target, STATE, BOTH)
+
+    def lost(node: Node, setting: Setting, value: str) -> None:
+        raise OwnershipError("the lease is another's")
+
+    monkeypatch.setattr(trees, "write_setting", lost)
+    with pytest.raises(OwnershipError):
+        restore(trees.target, state)
+    assert (trees.texts(A), trees.texts(B)) == (["1", "1"], ["2", "2"])
 
 
 # ---------- what is ours
