@@ -191,9 +191,19 @@ def test_masks_of_processors_are_shown_as_lists(mask: str, shown: str) -> None:
     assert cpus.of_mask(mask) == shown
 
 
-def test_lists_of_processors_become_masks_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 40)
+def test_lists_of_processors_become_masks_in_groups() -> None:
     assert cpus.to_mask("0-3") == "0000000f"
     assert cpus.to_mask("0,8,32") == "00000001,00000101"
     assert cpus.to_mask("none") == "00000000"
-    assert cpus.of_mask(cpus.to_mask("all")) == "0-39"
+    assert cpus.of_mask(cpus.to_mask("0-39")) == "0-39"
+
+
+def test_processors_are_those_in_use_whose_numbers_may_have_gaps(tmp_path: Path) -> None:
+    folder = tmp_path / "devices/system/cpu"
+    folder.mkdir(parents=True)
+    (folder / "online").write_text("0,2-4,6\n")
+    there = cpus.online(tmp_path)
+    assert cpus.parse("all", there) == [0, 2, 3, 4, 6]
+    assert cpus.parse("none", there) == []
+    with pytest.raises(RefusedError, match="there is no processor 1,5 but 0,2-4,6 only"):
+        cpus.parse("0-6", there)

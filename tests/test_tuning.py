@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,7 +11,6 @@ from steps.lib.errors import RefusedError
 from steps.lib.models import Profile, TargetSpec
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
-from steps.lib.state import BlockState
 from steps.lib.targets import open_target
 from steps.lib.targets.protocol import Target
 from steps.lib.tuning import apply_profile, read_back
@@ -192,44 +191,52 @@ def test_a_setting_that_is_not_in_force_is_found(target: Target) -> None:
     assert read_back(target, state).wrong == (f"n2/{PER_NAMESPACE} is '42', not '23'",)
 
 
-def _killed_at_save(name: str, number: int) -> None:
-    """Apply the profile, and die by SIGKILL right after the ``number``-th save of the state."""
+def _killed_at_step(name: str, number: int, tuned: Profile) -> None:
+    """Apply the profile, and die by SIGKILL right after the ``number``-th save or change."""
     target = open_target(TargetSpec(kind="namespaces", name=name))
-    save = target.save_state
-    saved = 0
+    done = 0
 
-    def save_and_die(state: BlockState | None) -> None:
-        nonlocal saved
-        save(state)
-        saved += 1
-        if saved == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def and_die(step: Callable[..., None]) -> Callable[..., None]:
+        def stepping(*arguments: object) -> None:
+            nonlocal done
+            step(*arguments)
+            done += 1
+            if done == number:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    target.save_state = save_and_die  # type: ignore[method-assign]
-    apply_profile(target, STATE, EVERY_KIND)
+        return stepping
+
+    target.save_state = and_die(target.save_state)  # type: ignore[method-assign]
+    target.write_setting = and_die(target.write_setting)  # type: ignore[method-assign]
+    apply_profile(target, STATE, tuned)
 
 
-def test_a_kill_after_any_save_is_undone_on_the_nodes_as_they_were_left(target: Target) -> None:
+def test_a_kill_after_any_save_or_change_is_undone_on_the_nodes_as_they_were_left(
+    target: Target,
+) -> None:
     before = picture(target)
-    saves = 2 * len(apply_profile(target, STATE, EVERY_KIND).journal)
+    journal = apply_profile(target, STATE, EVERY_KIND).journal
+    steps = 2 * len(journal) + len([e for e in journal if e.before != e.intended])
     restore(target, target.load_state() or STATE)
-    for number in range(1, saves + 1):
+    unread = 0
+    for number in range(1, steps + 1):
         process = multiprocessing.get_context("fork").Process(
-            target=_killed_at_save, args=(target.name, number)
+            target=_killed_at_step, args=(target.name, number, EVERY_KIND)
         )
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
         stale = target.load_state()
-        assert stale is not None
-        assert len(stale.journal) == (number + 1) // 2
+        assert stale is not None and stale.journal
+        unread += stale.journal[-1].after is None
         assert restore(target, stale)[1] == [], number
         assert picture(target) == before, number
+    assert unread == steps - len(journal), "killed before reading back, too"
 
 
 def test_a_kill_is_undone_by_the_next_start_that_builds_the_nodes_anew(target: Target) -> None:
     process = multiprocessing.get_context("fork").Process(
-        target=_killed_at_save, args=(target.name, 2)
+        target=_killed_at_step, args=(target.name, 3, BOTH)
     )
     process.start()
     process.join()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from steps.lib.errors import RefusedError, TransientError
+from steps.lib.blocks import keys_of, write_nodes
+from steps.lib.errors import OwnershipError, RefusedError, TransientError
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
-from steps.lib.state import BlockState
+from steps.lib.state import BlockState, JournalEntry
+from steps.lib.store import open_store, read_rows
 from steps.lib.targets.protocol import Node, NodeFacts
 from steps.lib.tuning import apply_profile, unsupported
 from tests.trees import FILE, Trees
@@ -74,6 +76,20 @@ def test_a_node_that_refuses_is_named_and_the_others_are_put_back(
     assert journal(left) == [("n1", A), ("n1", B)]
     assert len(problems) == 2 and all("no device of the node" in p for p in problems)
     assert trees.texts(A) == ["1", "0"]
+
+
+def test_nothing_more_is_put_back_on_a_target_that_changed_hands(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = apply_profile(trees.target, STATE, BOTH)
+
+    def lost(node: Node, setting: Setting, value: str) -> None:
+        raise OwnershipError("the lease is another's")
+
+    monkeypatch.setattr(trees, "write_setting", lost)
+    with pytest.raises(OwnershipError):
+        restore(trees.target, state)
+    assert (trees.texts(A), trees.texts(B)) == (["1", "1"], ["2", "2"])
 
 
 # ---------- what is ours
@@ -197,3 +213,18 @@ def test_what_is_optional_and_lacking_makes_no_profile_unsupported(trees: Trees)
     assert unsupported(trees.target, profile(*BOTH.entries, optional)) is None
     reason = unsupported(trees.target, profile(*BOTH.entries, absent))
     assert reason == "profile tuned: sysfs kernel/mm/no_such: there is no such file below /sys"
+
+
+# ---------- what is recorded
+def test_a_node_is_recorded_with_the_mtu_that_was_measured_after_it_is_put_back(
+    trees: Trees, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "store"))
+    mtu = {"kind": "mtu", "place": "eth0", "name": "", "before": "1500", "intended": "9000"}
+    known = {"node": "n1", "boot_id": "boot of n1", "asked": "mtu", "after": "9000"}
+    tuned = STATE.model_copy(update={"tuned": (JournalEntry(**mtu, **known),)})
+    for block, of, measured in (("tuned", tuned, 9000), ("untuned", STATE, 1500)):
+        state = of.model_copy(update={"block": block})
+        write_nodes(store, state, trees.target)
+        rows = read_rows(store, "nodes", **keys_of(state))
+        assert [row["underlay_mtu_bytes"] for row in rows] == [measured, measured]

@@ -153,6 +153,15 @@ def test_a_value_that_is_not_offered_is_refused_although_the_entry_is_optional(
     assert read(target, target.nodes()[0], "net.ipv4.tcp_sack") == "1"
 
 
+def test_queues_that_a_profile_adds_are_steered_as_well(target: Target) -> None:
+    before = picture(target)
+    channels = entry("ethtool_channels", "2", "rx")
+    state = apply_profile(target, STATE, profile(entry("rps", "0"), channels))
+    assert [e.name for e in state.journal if e.node == "n1"] == ["rx", "rx-0", "rx-1"]
+    assert restore(target, state)[1] == []
+    assert picture(target) == before
+
+
 def test_two_entries_about_one_setting_are_refused(target: Target) -> None:
     twice = profile(
         entry("ethtool_feature", "off", "tso"),

@@ -68,7 +68,8 @@ def test_the_file_is_removed_and_the_value_still_runs(target: Target, tmp_path: 
     assert read(target, target.nodes()[0], "net.ipv4.tcp_sack") == "0"
     on(target, "n1", "sysctl", "--write", "net.ipv4.tcp_sack=1")
     state = applied(target, profile(sysctl("net.ipv4.tcp_sack", "0")))
-    restore(target, state)
+    assert read(target, target.nodes()[0], "net.ipv4.tcp_sack") == "0"
+    restore(target, state)  # Nobody writes the value that was there but the journal.
     assert picture(target) == before
 
 

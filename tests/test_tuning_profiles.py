@@ -108,6 +108,8 @@ def test_pods_get_the_mtu_that_the_plugin_leaves_of_the_tuned_one(tmp_path: Path
     assert found == [("ok", None)]
     columns = "client_mtu_bytes, server_mtu_bytes, mss_bytes"
     assert select(tmp_path, f"select {columns} from measurements") == [(8950, 8950, 8898)]
+    underlay = "select distinct underlay_mtu_bytes from nodes"
+    assert select(tmp_path, underlay) == [(9000,)]
     tuned = "select distinct t.before, t.after from nodes, unnest(tuned) as u(t)"
     assert select(tmp_path, tuned) == [("1500", "9000")]
 

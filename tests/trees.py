@@ -34,6 +34,8 @@ class TreeAccess(Access):
 class Trees:
     """What the engine of tuning asks of a target, for nodes that are folders below one folder."""
 
+    environment_class = "emulated"
+
     def __init__(self, folder: Path, *names: str) -> None:
         self.folder, self.names = folder, names
         self.saved: BlockState | None = None
@@ -57,6 +59,10 @@ class Trees:
         """What the nodes' files of this name say."""
         return [self.file(node, name).read_text() for node in self.names]
 
+    def access(self, node: Node) -> Access:
+        """A new look at a node."""
+        return TreeAccess(self.folder / node.name)
+
     def nodes(self) -> Sequence[Node]:
         return [Node(name, "192.0.2.1", "eth0") for name in self.names]
 
@@ -64,7 +70,7 @@ class Trees:
         return NodeFacts("6.1", "cpu", 1, 1, None, f"boot of {node.name}", 1500, "sha256")
 
     def look_up(self, node: Node, wanted: Sequence[Wanted]) -> Sequence[Look]:
-        return kinds.look_up(TreeAccess(self.folder / node.name), wanted)
+        return kinds.look_up(self.access(node), wanted)
 
     def lacking(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, str]:
         looks = zip(wanted, self.look_up(self.nodes()[0], wanted), strict=True)
@@ -73,11 +79,11 @@ class Trees:
     def read_settings(
         self, node: Node, settings: Sequence[Setting]
     ) -> Mapping[Setting, str | None]:
-        values = kinds.read(TreeAccess(self.folder / node.name), settings)
+        values = kinds.read(self.access(node), settings)
         return dict(zip(settings, values, strict=True))
 
     def write_setting(self, node: Node, setting: Setting, value: str) -> None:
-        kinds.write(TreeAccess(self.folder / node.name), setting, value)
+        kinds.write(self.access(node), setting, value)
 
     def load_state(self) -> BlockState | None:
         return self.saved

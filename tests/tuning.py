@@ -14,6 +14,11 @@ WHOLE_KERNEL = "net.core.netdev_max_backlog"
 PER_NAMESPACE = "net.ipv4.tcp_fin_timeout"
 UPLINK = "eth0"
 
+VOLATILE = {
+    "nf_conntrack_count", "ns_last_pid", "perf_event_max_sample_rate", "stat_refresh", "tainted",
+}  # fmt: skip
+"""Files below ``/proc/sys`` that change by themselves, or by being read."""
+
 STATE = BlockState(
     campaign="test",
     block="test",
@@ -96,12 +101,16 @@ def machine() -> dict[str, str]:
     """What belongs to the whole machine."""
     root = Path("/")
     patterns = (
-        "proc/sys/net/core/*max*", "proc/sys/net/ipv4/tcp_allowed_congestion_control",
-        "proc/sys/net/ipv4/tcp_congestion_control", "sys/kernel/mm/transparent_hugepage/enabled",
+        "proc/sys/net/core/*", "proc/sys/net/netfilter/*", "proc/sys/vm/*", "proc/sys/kernel/*",
+        "proc/sys/fs/file-max", "proc/sys/net/ipv4/tcp_allowed_congestion_control",
+        "proc/sys/net/ipv4/tcp_congestion_control", "sys/kernel/mm/transparent_hugepage/*",
+        "sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan",
+        "sys/block/*/queue/read_ahead_kb",
         "sys/devices/system/cpu/cpu[0-9]*/power/pm_qos_resume_latency_us",
         "sys/devices/system/cpu/cpu[0-9]*/cpuidle/*/disable",
     )  # fmt: skip
-    return {str(f): f.read_text() for p in patterns for f in sorted(root.glob(p))}
+    files = [f for p in patterns for f in sorted(root.glob(p)) if f.name not in VOLATILE]
+    return {str(f): f.read_text() for f in files if f.is_file() and f.stat().st_mode & 0o444}
 
 
 def wanted(*entries: Entry) -> list[Wanted]:

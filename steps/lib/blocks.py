@@ -85,11 +85,14 @@ def _node_row(state: BlockState, target: Target, node: Node) -> dict[str, Any]:
         for e in state.tuned
         if e.node == node.name
     ]
+    facts = target.facts(node)
     return (
-        vars(target.facts(node))
+        vars(facts)
         | keys_of(state)
         | {
             "node": node.name,
+            # As it was measured: by now it may be put back.
+            "underlay_mtu_bytes": state.mtu_bytes or facts.underlay_mtu_bytes,
             "environment_class": target.environment_class,
             "environment_fingerprint": state.environment_fingerprint,
             "settings": dict(state.settings.get(node.name, {})),

@@ -3,7 +3,7 @@
 import logging
 from typing import NamedTuple
 
-from steps.lib.errors import CnibenchError, TransientError
+from steps.lib.errors import CnibenchError, OwnershipError, TransientError
 from steps.lib.setting import Setting
 from steps.lib.state import BlockState, JournalEntry
 from steps.lib.targets.protocol import Node, Target
@@ -97,6 +97,8 @@ def _undo_if_reached(
             boots[node.name] = target.facts(node).boot_id
         # None of it outlives a boot.
         return _undo(target, node, entry) if boots[node.name] == entry.boot_id else None
+    except OwnershipError:
+        raise  # None of the nodes is ours any more.
     except CnibenchError as error:
         why = f"{entry.setting} on {node.name} could not be put back: {error}"
         return _Left(entry, why, isinstance(error, TransientError))

@@ -17,6 +17,9 @@ from steps.lib.setting import Found, Setting
 from steps.lib.state import BlockState, JournalEntry
 from steps.lib.targets.protocol import Endpoint, Node, Target
 
+RESHAPING = ("smt", "ethtool_channels")
+"""Kinds that add or take away processors and queues, which others come down to."""
+
 KEPT_OF_NODE = tuple(
     Setting(kind, place, name)
     for kind, place, name in (
@@ -81,7 +84,11 @@ def unsupported(target: Target, profile: Profile) -> str | None:
     if not profile.entries:
         return None
     try:
-        lacking = target.lacking([entry.wanted for entry in profile.entries])
+        lacking = {
+            wanted: why
+            for part in _parts(profile.entries)
+            for wanted, why in target.lacking([entry.wanted for entry in part]).items()
+        }
     except RefusedError as error:
         return f"profile {profile.name}: {error}"
     needed = [entry.wanted for entry in profile.entries if not entry.optional]
@@ -102,13 +109,18 @@ def apply_profile(
             value did not take (everything was put back).
     """
     entries = [e for e in profile.entries if e.is_before_install == before_install]
-    changes, lacking = _looked_up(target, profile, entries)
-    known = {n: (*state.lacking.get(n, ()), *found) for n, found in lacking.items()}
-    state = state.model_copy(update={"lacking": {**state.lacking, **known}})
+    parts = _parts(entries)
     try:
-        for node, entry in changes:
-            _refuse_if_moved(target, node, entry)
-            state = _set(target, _journalled(target, state, entry), node)
+        looks = [_looked_up(target, part) for part in parts]
+    except RefusedError as error:
+        raise RefusedError(f"profile {profile.name}: {error}; nothing was changed") from error
+    try:
+        for index, part in enumerate(parts):
+            changes, lacking = _looked_up(target, part) if index else looks[index]
+            state = _with_lacking(state, lacking)
+            for node, entry in changes:
+                _refuse_if_moved(target, node, entry)
+                state = _set(target, _journalled(target, state, entry), node)
     except RefusedError as error:
         state, problems = restore(target, target.load_state() or state)
         ended = f"not put back: {'; '.join(problems)}" if problems else "all settings were put back"
@@ -154,8 +166,19 @@ def never_set(target: Target, state: BlockState, profile: Profile) -> list[str]:
     ]
 
 
+def _parts(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries by what has to be in force before the next are looked up."""
+    first = [e for e in entries if e.kind in RESHAPING]
+    return [part for part in (first, [e for e in entries if e not in first]) if part]
+
+
+def _with_lacking(state: BlockState, lacking: Mapping[str, tuple[str, ...]]) -> BlockState:
+    known = {n: (*state.lacking.get(n, ()), *found) for n, found in lacking.items()}
+    return state.model_copy(update={"lacking": {**state.lacking, **known}})
+
+
 def _looked_up(
-    target: Target, profile: Profile, entries: Sequence[Entry]
+    target: Target, entries: Sequence[Entry]
 ) -> tuple[list[tuple[Node, JournalEntry]], dict[str, tuple[str, ...]]]:
     """What is to be changed, entry by entry on all nodes, and what optional entries nodes lack."""
     nodes = target.nodes() if entries else ()
@@ -180,8 +203,8 @@ def _looked_up(
                 absent.append(f"{node.name}: {look.lacking}")
     if absent:
         raise RefusedError(
-            f"profile {profile.name}: {'; '.join(absent)}; nothing was changed. A profile without "
-            "these entries is a different profile: give it another name, or say `optional: true`"
+            f"{'; '.join(absent)}. A profile without these entries is a different profile: give it "
+            "another name, or say `optional: true`"
         )
     return changes, lacking
 

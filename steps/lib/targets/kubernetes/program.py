@@ -27,6 +27,7 @@ SHARED = (
     "steps/lib/targets/namespaces/tuning/kinds.py",
     "steps/lib/targets/namespaces/tuning/links.py",
     "steps/lib/targets/namespaces/tuning/machine.py",
+    "steps/lib/targets/namespaces/tuning/smt.py",
     "steps/lib/targets/namespaces/tuning/sysctls.py",
 )
 """What the agent has in common with the embedded target; standard library only.

@@ -1,30 +1,35 @@
 """Sets of processors: lists as people write them, masks as some files of the kernel want them."""
 
-import os
 import re
 from itertools import groupby
+from pathlib import Path
 
 from steps.lib.errors import RefusedError
 
 ALL, NONE = "all", "none"
 
 
-def parse(text: str) -> list[int]:
+def online(sys: Path) -> set[int]:
+    """Processors that are in use; their numbers may have gaps."""
+    return named((sys / "devices/system/cpu/online").read_text().strip())
+
+
+def parse(text: str, there: set[int]) -> list[int]:
     """Processors of a list such as ``0-3,8``, ``all`` or ``none``.
 
     Raises:
-        RefusedError: it names a processor that the node does not have.
+        RefusedError: it names a processor that the node does not have in use.
     """
-    there = set(range(os.cpu_count() or 1))
-    if text in (ALL, NONE):
-        return sorted(there) if text == ALL else []
-    named: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        named |= set(range(int(first), int(last or first) + 1))
-    if named - there:
-        raise RefusedError(f"there is no processor {shown(named - there)} but {shown(there)} only")
-    return sorted(named)
+    chosen = there if text == ALL else named(text)
+    if chosen - there:
+        raise RefusedError(f"there is no processor {shown(chosen - there)} but {shown(there)} only")
+    return sorted(chosen)
+
+
+def named(text: str) -> set[int]:
+    """Processors of a list such as ``0-3,8`` or ``none``, whether they are there or not."""
+    ends = [part.partition("-") for part in text.split(",")] if text != NONE else []
+    return {cpu for a, _, b in ends for cpu in range(int(a), int(b or a) + 1)}
 
 
 def shown(cpus: set[int] | list[int]) -> str:
@@ -42,7 +47,7 @@ def of_mask(text: str) -> str:
 
 def to_mask(text: str) -> str:
     """The mask of a list, in groups of 32 as the kernel reads them."""
-    mask = sum(1 << cpu for cpu in parse(text))
+    mask = sum(1 << cpu for cpu in named(text))
     digits = f"{mask:x}"
     digits = digits.zfill(-(-len(digits) // 8) * 8)
     return ",".join(digits[i : i + 8] for i in range(0, len(digits), 8))

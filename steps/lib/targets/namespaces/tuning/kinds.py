@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from steps.lib.errors import RefusedError
 from steps.lib.setting import Found, LackingError, Look, Setting, Wanted
-from steps.lib.targets.namespaces.tuning import ethtool, links, machine, sysctls
+from steps.lib.targets.namespaces.tuning import ethtool, links, machine, smt, sysctls
 from steps.lib.targets.namespaces.tuning.access import Access
 
 
@@ -15,7 +15,7 @@ class Kind(NamedTuple):
     Attributes:
         find: What an entry comes down to on a node; LackingError with what the node says that does
             not have it, RefusedError for a value that it does not offer.
-        read: Value in force; None where it is no more.
+        read: Value in force; None where it is no more, ``unreadable: ...`` where it is there.
         write: Set it; RefusedError with the reason if it is not taken.
     """
 
@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
     "ethtool_coalesce": _NUMBER,
     "ethtool_channels": _NUMBER,
     **dict.fromkeys(machine.FILES, _FILES),
+    "smt": Kind(smt.find, machine.read_file, machine.write_file),
     "service_stopped": Kind(machine.find_service, machine.read_service, machine.write_service),
     "kernel_cmdline": Kind(
         machine.find_command_line, machine.read_command_line, machine.write_command_line

@@ -9,6 +9,8 @@ from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces.tuning import cpus
 from steps.lib.targets.namespaces.tuning.access import UNREADABLE, Access, text
 
+_IRQ = Path("/proc/irq")
+
 BY_DEFAULT = "default"
 """Begins the name of a queue discipline that the kernel chose: deleting what replaced it brings it
 back with all its queues, and nothing else does."""
@@ -86,8 +88,8 @@ def write_queue_discipline(access: Access, setting: Setting, value: str) -> None
 def find_rps(access: Access, wanted: Wanted) -> list[Found]:
     """Which processors each receive queue hands packets to."""
     device = access.device(wanted.scope)
-    intended = cpus.shown(cpus.parse(wanted.value))
     with access.sys() as root:
+        intended = cpus.shown(cpus.parse(wanted.value, cpus.online(root)))
         queues = sorted((root / "class/net" / device / "queues").glob("rx-*/rps_cpus"))
         masks = {file.parent.name: _mask(file) for file in queues}
     found = [
@@ -118,20 +120,25 @@ def write_rps(access: Access, setting: Setting, value: str) -> None:
 def find_interrupts(access: Access, wanted: Wanted) -> list[Found]:
     """Each interrupt of the device goes to one processor of the list, in turn."""
     device = access.device(wanted.scope)
-    allowed = cpus.parse(wanted.value)
     with access.sys() as root:
-        own = root / "class/net" / device / "device"
-        # A virtio device's interrupts are those of the PCI device that it is on.
-        folders = [own / "msi_irqs", own / "../msi_irqs"]
-        numbers = sorted({int(f.name) for folder in folders for f in folder.glob("*")})
-    present = {n: text(_affinity(str(n))) for n in numbers}
-    if not any(present.values()):
+        allowed = cpus.parse(wanted.value, cpus.online(root))
+        present = interrupts(root, device)
+    if not present:
         raise LackingError(f"{device} has no interrupts of its own")
     return [
-        Found(Setting(wanted.kind, device, str(n)), cpu, str(allowed[turn % len(allowed)]))
-        for turn, (n, cpu) in enumerate(present.items())
-        if cpu is not None
+        Found(setting, cpu, str(allowed[turn % len(allowed)]))
+        for turn, (setting, cpu) in enumerate(present.items())
     ]
+
+
+def interrupts(root: Path, device: str) -> dict[Setting, str]:
+    """A device's interrupts, with the processors that each may go to."""
+    own = root / "class/net" / device / "device"
+    # A virtio device's interrupts are those of the PCI device that it is on.
+    folders = [own / "msi_irqs", own / "../msi_irqs"]
+    numbers = sorted({int(f.name) for folder in folders for f in folder.glob("*")})
+    present = {n: text(_affinity(str(n))) for n in numbers}
+    return {Setting("irq_affinity", device, str(n)): at for n, at in present.items() if at}
 
 
 def read_interrupt(access: Access, setting: Setting) -> str | None:
@@ -158,4 +165,4 @@ def _queue(root: Path, setting: Setting) -> Path:
 
 def _affinity(number: str) -> Path:
     assert re.fullmatch(r"\d+", number), "found among the device's interrupts"
-    return Path("/proc/irq", number, "smp_affinity_list")
+    return _IRQ / number / "smp_affinity_list"

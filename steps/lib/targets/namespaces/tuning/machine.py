@@ -66,7 +66,9 @@ def find_files(access: Access, wanted: Wanted) -> list[Found]:
     with access.sys() as root:
         paths = sorted(root.glob(files.pattern.format(name=wanted.name)))
         paths = [path for path in paths if not _is_virtual_disk(path.relative_to(root), root)]
-        found = [_found(root, path, wanted, files) for path in paths]
+        # Of processors that are offline some files are there, and cannot be read.
+        told = [p for p in paths if not (_value(p) or UNREADABLE).startswith(UNREADABLE)]
+        found = [_found(root, path, wanted, files) for path in told or paths]
     if not found:
         raise LackingError(files.lacking)
     return found
