@@ -1,12 +1,16 @@
 """A sample of a CPU is told to be of one component, and functions get the kernel's names."""
 
 import errno
+import fnmatch
+import platform
+import re
+from bisect import bisect_left
 from pathlib import Path
 
 import pytest
 
 from steps.lib.catalog import CATALOG
-from steps.lib.components import FILE, Classifier, classifier
+from steps.lib.components import FILE, Classifier, classifier, rules
 from steps.lib.documents import read_yaml, validate
 from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import CpuComponents
@@ -60,7 +64,7 @@ def test_the_innermost_frame_that_is_known_decides(
 
 def test_of_one_frame_the_first_component_that_matches_decides() -> None:
     both = [{"name": n, "description": "", "symbols": ["ip_*"]} for n in ("first", "second")]
-    rules = {
+    document = {
         "source": "",
         "precedence": "innermost-frame",
         "interrupts": ["irq"],
@@ -69,7 +73,7 @@ def test_of_one_frame_the_first_component_that_matches_decides() -> None:
             *({"name": name, "description": "", "symbols": [name]} for name in IDLE),
         ],
     }
-    told = Classifier(CpuComponents.model_validate(rules))
+    told = Classifier(CpuComponents.model_validate(document))
     assert told.component(Stack("kernel", ("ip_rcv",))) == "first"
 
 
@@ -151,12 +155,30 @@ def test_hidden_addresses_are_refused_with_what_to_set(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not KALLSYMS.exists(), reason="this kernel has no kallsyms")
 def test_patterns_that_this_kernel_has_functions_for_name_some() -> None:
-    """A pattern with a slip would never match, and nobody would notice."""
-    rules = validate(CpuComponents, read_yaml(CATALOG / FILE), CATALOG / FILE)
     functions = [line.split()[2] for line in KALLSYMS.read_text().splitlines()]
-    told = Classifier(rules)
+    told = classifier()
     found = {told.component(Stack("kernel", (f.partition(".")[0],))) for f in functions}
     assert {"idle", "stack", "softirq", "copy", "scheduling", "interrupt", "syscall"} <= found
+
+
+@pytest.mark.skipif(
+    not platform.release().startswith("6.18.") or Path("/proc/modules").exists(),
+    reason="the list of what is not checked is of Linux 6.18 with all that it has built in",
+)
+def test_each_pattern_matches_a_function_or_is_listed_with_the_reason_why_it_does_not() -> None:
+    """A pattern with a slip would never match, and nobody would notice."""
+    lines = (line.split() for line in KALLSYMS.read_text().splitlines())
+    functions = sorted({words[2].partition(".")[0] for words in lines if words[1] in "tTwW"})
+
+    def is_matched(pattern: str) -> bool:
+        prefix = re.split(r"[*?[]", pattern)[0]
+        first, end = bisect_left(functions, prefix), bisect_left(functions, f"{prefix}\x7f")
+        return any(fnmatch.filter(functions[first:end], pattern))
+
+    patterns = {*rules().interrupts, *(p for c in rules().components for p in c.symbols)}
+    unmatched = {p for p in patterns if not is_matched(p)}
+    listed = [p for names in rules().unchecked.values() for p in names]
+    assert sorted(listed) == sorted(unmatched)
 
 
 def test_a_kernel_that_does_not_sample_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,10 @@ class CpuComponents(Model):
         description="Functions inside of which the kernel works for nobody who is running just now",
     )
     components: tuple[Component, ...] = Field(min_length=1)
+    unchecked: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="Patterns that match nothing on the kernel they were checked on, by the reason",
+    )
 
     @model_validator(mode="after")
     def _names_are_distinct_and_free(self) -> Self:
