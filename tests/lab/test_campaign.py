@@ -28,7 +28,14 @@ IMPOSSIBLE = {
 }
 """Variants whose sources are at hand, and why this kernel cannot run them."""
 
-SIBLINGS = ("bridge-vxlan", "cilium-native", "cilium-vxlan", "flannel-host-gw", "ptp-routes")
+SIBLINGS = (
+    "bridge-vxlan",
+    "cilium-hubble",
+    "cilium-native",
+    "cilium-vxlan",
+    "flannel-host-gw",
+    "ptp-routes",
+)
 """Each differs from others by a setting or two; ``make lab-demo`` and ``bench-lab`` run all."""
 
 STARVED = "reason similar to '(cpu-window|duration): .*'"
