@@ -13,6 +13,9 @@ from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
 
 IDLE_SAMPLE_S = 1.0
+IDLE_BUSY_PERCENT_MAX = 40.0
+"""Busier than this is no idle node, whatever the matrix lets a cell start with: what is subtracted
+from the cost of traffic would be somebody's work."""
 PING_TIMEOUT_S = 10.0
 
 
@@ -63,12 +66,14 @@ def _probe(context: Context, path: PathName) -> None:
 def _idle_busy_cpus(context: Context) -> float | None:
     """CPUs busy without traffic; None where other processes or steal made the reading worthless."""
     limits = context.job.matrix.limits
-    wait_until_quiet(context.target, limits.busy_percent_max_before_start)
+    quiet_percent = min(limits.busy_percent_max_before_start, IDLE_BUSY_PERCENT_MAX)
+    wait_until_quiet(context.target, quiet_percent)
     before = context.target.cpu()
     time.sleep(IDLE_SAMPLE_S)
     use = CpuUse(before, context.target.cpu())
     noisy = (
-        use.steal_percent > limits.steal_percent_max
+        100 * use.busy_s / use.capacity_s > IDLE_BUSY_PERCENT_MAX
+        or use.steal_percent > limits.steal_percent_max
         or use.foreign_percent > limits.foreign_cpu_percent_max
     )
     return None if noisy or use.vanished or use.begun_anew else use.busy_s / use.wall_s

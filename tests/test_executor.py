@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -164,17 +165,36 @@ def test_what_a_killed_run_left_on_another_target_is_undone_first(
     assert rows == [("failed", "interrupted before its end")]
 
 
+@contextmanager
+def stranger_at_work() -> Iterator[None]:
+    """Somebody else's program on each CPU but one."""
+    # Its parent ends at once: a child of this process would count as cnibench's own.
+    loop = [sys.executable, "-c", "while True: pass"]
+    command = ["sh", "-c", '"$@" >/dev/null 2>&1 & echo $!', "sh", *loop]
+    count = max(1, (os.cpu_count() or 1) - 1)
+    started = [subprocess.run(command, capture_output=True, check=True) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for each in started:
+            os.kill(int(each.stdout), signal.SIGKILL)
+
+
+def test_a_busy_node_has_no_idle_baseline_whatever_cells_may_start_with(
+    name: str, tmp_path: Path
+) -> None:
+    with stranger_at_work():
+        events(job(("host-network",), target=name), tmp_path)
+    baselines = "select status, cpu_busy_s > 0, cpu_idle_baseline_s from measurements"
+    assert set(select(tmp_path, f"{baselines} where status = 'ok'")) <= {("ok", True, None)}
+    assert select(tmp_path, "select idle_busy_cpus from blocks") == [(None,)]
+
+
 def test_a_noisy_slot_is_a_row_with_every_rejected_try(name: str, tmp_path: Path) -> None:
     limits = LENIENT.model_dump() | {"foreign_cpu_percent_max": 1e-9, "attempts_max": 2}
     of = matrix(TCP, limits=Limits.model_validate(limits).model_dump())
-    # Its parent ends at once: a child of this process would count as cnibench's own.
-    loop = [sys.executable, "-c", "while True: pass"]
-    started = ["sh", "-c", '"$@" >/dev/null 2>&1 & echo $!', "sh", *loop]
-    busy = int(subprocess.run(started, capture_output=True, check=True).stdout)
-    try:
+    with stranger_at_work():
         events(job(("host-network",), of=of, target=name), tmp_path)
-    finally:
-        os.kill(busy, signal.SIGKILL)
     ((status, reason, attempt, rejected, throughput),) = select(
         tmp_path,
         "select status, reason, attempt, len(rejected_attempts), throughput_bits_per_s "

@@ -96,10 +96,6 @@ def test_a_kind_takes_effect_on_both_nodes_and_is_taken_back(
         (entry("irq_affinity", "all"), "eth0 has no interrupts of its own"),
         (entry("congestion_control", "no_such"), "this kernel has no TCP congestion control 'no_s"),
         (unlisted("qdisc", "no_such"), "this kernel has no queue discipline 'no_such': Error:"),
-        (
-            sysctl("net.core.default_qdisc", "no_such", "node"),
-            "this kernel has no queue discipline 'no_such': Error:",
-        ),
         (entry("cpu_idle_state", "1", "state99"), "its processors have no such idle state"),
         (entry("kernel_cmdline", "7", "no_such"), "the node was not started with `no_such=7`"),
         (entry("sysfs", "1", "kernel/mm/no_such/x"), "there is no such file below /sys"),
