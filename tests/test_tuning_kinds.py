@@ -119,9 +119,11 @@ def test_what_a_node_lacks_is_found_by_looking_and_named(
     # Asked before the target is up, too.
     (lacking,) = target.lacking(wanted(asked)).values()
     assert said in lacking
-    reason = unsupported(target, profile(asked))
+    tuned = profile().model_copy(update={"entries": (asked,)})  # Also what no file could have.
+    reason = unsupported(target, tuned)
     assert reason is not None and reason.startswith(f"profile tuned: {asked.wanted}: ")
-    assert unsupported(target, profile(asked.model_copy(update={"optional": True}))) is None
+    optional = asked.model_copy(update={"optional": True})
+    assert unsupported(target, tuned.model_copy(update={"entries": (optional,)})) is None
 
 
 @pytest.mark.parametrize(
