@@ -1,5 +1,6 @@
 """The templates as Argo's submit form shows them: what a person sees and can choose."""
 
+import json
 import re
 from pathlib import Path
 
@@ -55,6 +56,12 @@ def test_what_a_campaign_compares_by_default_can_be_installed_as_it_is() -> None
     names = fields("campaign.yaml")["plugins"]["value"].split(", ")
     assert names == installable(Catalog())
     assert len(names) > 5
+
+
+def test_nodes_are_not_tuned_unless_somebody_asks_for_it() -> None:
+    assert fields("plugin.yaml")["profile"]["value"] == "base"
+    assert fields("campaign.yaml")["profiles"]["value"] == "base"
+    assert "payload.profile ?? 'base'" in json.dumps(rendered("request.yaml"))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -35,6 +35,8 @@ BLOCK_DEADLINE_S = 2 * block.DEADLINE_S
 STORE = "s3://cnibench"
 REPEATS = "5"
 SEED = "1"
+UNTUNED = "base"
+"""The profile that changes nothing."""
 
 END = (
     "Results are in the store after each cell; with the name of an earlier campaign only what is "
@@ -51,7 +53,7 @@ def campaign_template() -> dict[str, Any]:
     fields = {
         "name": {"value": ""},
         "plugins": {"value": ", ".join(_locked(_plugins()))},
-        "profiles": {"value": "base"},
+        "profiles": {"value": UNTUNED},
     }
     return _template(CAMPAIGN, "Compare plugins", CAMPAIGN_DESCRIPTION, fields, {}, {})
 
@@ -63,7 +65,8 @@ def plugin_template() -> dict[str, Any]:
             "description": "Plugin to measure",
             **_choice(_locked(_plugins())),
         },
-        "profile": _choice(Catalog().profiles.names) | {"description": "How nodes are tuned"},
+        "profile": _choice(Catalog().profiles.names)
+        | {"description": "How nodes are tuned", "value": UNTUNED},
     }
     given = {n: parts.workflow_parameter(n.removesuffix("s")) for n in ("plugins", "profiles")}
     labels = {n: f"workflow.parameters.{n}" for n in ("plugin", "profile")}
