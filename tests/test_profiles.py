@@ -120,16 +120,6 @@ def test_a_profile_extends_over_several_levels_and_the_last_word_counts(tmp_path
     ]
 
 
-def test_a_queue_discipline_and_its_default_are_not_set_by_one_profile(tmp_path: Path) -> None:
-    folder = make_catalog(tmp_path)
-    both = (
-        "  - {name: net.core.default_qdisc, scope: node, value: fq}\n"
-        "  - {kind: qdisc, scope: underlay_nic, value: fq}\n"
-    )
-    change(folder / PROFILE, "entries:\n", f"entries:\n{both}")
-    assert "kind: cannot be given with net.core.default_qdisc: the device" in complaint(folder)
-
-
 def test_profiles_that_extend_each_other_or_nothing_known_are_refused(tmp_path: Path) -> None:
     folder = make_catalog(tmp_path)
     for name, parent in (("a", "b"), ("b", "a"), ("c", "tuneed")):

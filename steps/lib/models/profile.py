@@ -148,17 +148,6 @@ class Profile(Model):
                 )
         return self
 
-    @model_validator(mode="after")
-    def _queues_come_back_as_they_were(self) -> Self:
-        names = [entry.name or entry.kind for entry in self.entries]
-        if {"qdisc", "net.core.default_qdisc"} <= set(names):
-            raise FieldError(
-                "cannot be given with net.core.default_qdisc: the device's queues would come back "
-                "with the changed default; make it two profiles",
-                "entries", names.index("qdisc"), "kind",
-            )  # fmt: skip
-        return self
-
     @property
     def mtu_bytes(self) -> int | None:
         """MTU of the underlay, if the profile sets it."""

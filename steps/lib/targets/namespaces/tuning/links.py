@@ -9,6 +9,8 @@ from steps.lib.setting import Found, LackingError, Setting, Wanted
 from steps.lib.targets.namespaces.tuning import cpus
 from steps.lib.targets.namespaces.tuning.access import UNREADABLE, Access, text
 
+_INGRESS = {"ingress", "clsact"}
+"""Plugins hang their programs there; they have nothing to do with what is sent when."""
 _IRQ = Path("/proc/irq")
 
 BY_DEFAULT = "default"
@@ -65,7 +67,11 @@ def require_queue_discipline(access: Access, kind: str) -> None:
 
 
 def read_queue_discipline(access: Access, setting: Setting) -> str | None:
-    """Kind of the root queue discipline; marked if it is the kernel's own choice."""
+    """Kind of the root queue discipline; marked if it is the kernel's own choice.
+
+    Then with the kinds of its queues, which it has from ``net.core.default_qdisc`` since it was
+    made: else one with others would pass for it.
+    """
     try:
         listed = json.loads(access.output("tc", "-json", "qdisc", "show", "dev", setting.place))
     except LackingError as error:
@@ -73,16 +79,21 @@ def read_queue_discipline(access: Access, setting: Setting) -> str | None:
     root = next((each for each in listed if each.get("root")), None)
     if root is None:
         return None
-    return str(root["kind"]) if root["handle"] != "0:" else f"{BY_DEFAULT} {root['kind']}"
+    if root["handle"] != "0:":
+        return str(root["kind"])
+    queues = sorted({each["kind"] for each in listed if "parent" in each} - _INGRESS)
+    return " ".join((BY_DEFAULT, root["kind"], *queues))
 
 
 def write_queue_discipline(access: Access, setting: Setting, value: str) -> None:
     """Replace the root, or delete it for what the kernel chooses."""
     place = ("dev", setting.place, "root")
-    if value.startswith(BY_DEFAULT):
-        access.do(setting, value, "tc", "qdisc", "delete", *place)
-    else:
+    if not value.startswith(BY_DEFAULT):
         access.do(setting, value, "tc", "qdisc", "replace", *place, value)
+        return
+    # The kernel's own choice cannot be deleted; it chooses anew when another one is.
+    access.do(setting, value, "tc", "qdisc", "replace", *place, "pfifo")
+    access.do(setting, value, "tc", "qdisc", "delete", *place)
 
 
 def find_rps(access: Access, wanted: Wanted) -> list[Found]:
