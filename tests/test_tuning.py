@@ -20,6 +20,7 @@ from tests.tuning import (
     STATE,
     WHOLE_KERNEL,
     entry,
+    held_target,
     machine,
     picture,
     profile,
@@ -56,16 +57,9 @@ def values(target: Target) -> list[str | None]:
 
 @pytest.fixture
 def target() -> Iterator[Target]:
-    target = open_target(TargetSpec(kind="namespaces", name="tune"))
     before = machine()
-    target.prepare()
-    target.save_state(STATE)
-    yield target
-    left = target.load_state()
-    if left:
-        restore(target, left)
-    target.save_state(None)
-    target.discard()
+    with held_target("tune") as target:
+        yield target
     assert machine() == before, "the machine is not as it was"
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Entry, TargetSpec
+from steps.lib.models import Entry
 from steps.lib.restoring import restore
-from steps.lib.targets import open_target
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.namespaces.tuning.access import Access
@@ -22,6 +21,7 @@ from tests.tuning import (
     STATE,
     UPLINK,
     entry,
+    held_target,
     look,
     picture,
     profile,
@@ -36,15 +36,8 @@ pytestmark = pytest.mark.namespaces
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    target = open_target(TargetSpec(kind="namespaces", name="kinds"))
-    target.prepare()
-    target.save_state(STATE)
-    yield target
-    left = target.load_state()
-    if left:
-        restore(target, left)
-    target.save_state(None)
-    target.discard()
+    with held_target("kinds") as target:
+        yield target
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,16 @@ from steps.lib.catalog import Catalog
 from steps.lib.database import open_database
 from steps.lib.errors import RefusedError
 from steps.lib.executor import run_campaign
-from steps.lib.models import Entry, Matrix, Profile, TargetSpec
+from steps.lib.models import Entry, Matrix, Profile
 from steps.lib.plan import underlay_mtu
 from steps.lib.restoring import restore
 from steps.lib.store import open_store
-from steps.lib.targets import open_target
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.protocol import Endpoint, Target
 from steps.lib.tuning import apply_profile, read_back, unsupported
 from tests.jobs import TCP, job, matrix
-from tests.tuning import STATE, entry, picture, profile, sysctl
+from tests.tuning import STATE, entry, held_target, picture, profile, sysctl
 
 pytestmark = pytest.mark.namespaces
 
@@ -29,15 +28,8 @@ PROFILES = [p for p in Catalog().profiles if p.entries]
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    target = open_target(TargetSpec(kind="namespaces", name="all"))
-    target.prepare()
-    target.save_state(STATE)
-    yield target
-    left = target.load_state()
-    if left:
-        restore(target, left)
-    target.save_state(None)
-    target.discard()
+    with held_target("all") as target:
+        yield target
 
 
 @pytest.mark.parametrize("tuned", PROFILES, ids=lambda p: p.name)

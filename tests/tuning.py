@@ -1,12 +1,16 @@
 """Profiles, states and pictures of nodes, for the tests of tuning."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from steps.lib.models import Entry, Profile
+from steps.lib.models import Entry, Profile, TargetSpec
+from steps.lib.restoring import restore
 from steps.lib.setting import Setting, Wanted
 from steps.lib.state import BlockState
+from steps.lib.targets import open_target
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.protocol import Node, Target
 
@@ -32,6 +36,20 @@ STATE = BlockState(
     environment_fingerprint="test",
     inventory_before={},
 )
+
+
+@contextmanager
+def held_target(name: str) -> Iterator[Target]:
+    """A target that a block holds; what was tuned on it is put back, and it is taken down."""
+    target = open_target(TargetSpec(kind="namespaces", name=name))
+    target.prepare()
+    target.save_state(STATE)
+    yield target
+    left = target.load_state()
+    if left:
+        restore(target, left)
+    target.save_state(None)
+    target.discard()
 
 
 def entry(kind: str, value: str, name: str = "", **more: Any) -> Entry:

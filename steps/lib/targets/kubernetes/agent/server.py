@@ -11,7 +11,6 @@ from typing import IO, Any
 
 Call = Callable[..., Any]
 
-REFUSED = "RefusedError"
 OWN_FAULT = "CnibenchError"
 
 
