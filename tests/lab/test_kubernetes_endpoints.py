@@ -285,6 +285,19 @@ def test_what_a_killed_run_left_is_taken_away(cluster: Attached) -> None:
         assert api.call(listing, NAMESPACE, label_selector=SELECTOR).items == []
 
 
+def test_pods_end_together_and_the_last_waits_for_all(
+    cluster: Attached, endpoints: Endpoints
+) -> None:
+    api, client = cluster.api, EndpointRequest("client", "pod", 1)
+    with endpoints.make(EndpointRequest("server", "pod", 0)):
+        for _ in range(2):  # The second takes the place of the first, which may still be ending.
+            with endpoints.make(client) as made:
+                assert endpoints.start(made, ["true"], "client").stop(5)[0] == 0
+        ending = pods.read(api, "cnibench-client")
+        assert ending is None or ending.metadata.deletion_timestamp is not None
+    assert [pods.read(api, f"cnibench-{name}") for name in ("server", "client")] == [None, None]
+
+
 # ---------- proof of the pod network
 def test_a_working_pod_network_is_proven(cluster: Attached) -> None:
     probe.prove(cluster.api, cluster.agents, cluster.nodes, cluster.spec)

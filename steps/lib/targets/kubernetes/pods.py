@@ -127,14 +127,28 @@ def explained(api: Api, pod: Pod) -> str:
 def delete(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
     """Take pods away and wait until they are gone, their network too. Absent is fine.
 
+    Raises:
+        RefusedError: see ``wait_gone``.
+    """
+    end(api, *names)
+    wait_gone(api, *names, timeout_s=timeout_s)
+
+
+def end(api: Api, *names: str) -> None:
+    """Have pods end, without waiting for it. Absent is fine."""
+    for name in names:
+        api.get(api.core.delete_namespaced_pod, name, NAMESPACE)
+
+
+def wait_gone(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
+    """Wait until pods that were told to end are gone, their network too.
+
     Those of a node that does not report are struck off: only the node could say that they have
     ended, and it ends them when it comes back.
 
     Raises:
         RefusedError: one is still there when the time is over.
     """
-    for name in names:
-        api.get(api.core.delete_namespaced_pod, name, NAMESPACE)
     deadline = time.monotonic() + timeout_s
     for name in names:
         while (pod := read(api, name)) is not None:
