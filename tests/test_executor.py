@@ -143,6 +143,7 @@ def test_a_profile_is_in_force_while_cells_run_and_gone_after_the_campaign(
         f"select distinct t.after from nodes, unnest(tuned) as u(t) where t.name = '{TUNED}'",
     )
     assert changed == [("2000",)]
+    assert select(tmp_path, "select tune_s > 0, restore_s > 0 from blocks") == [(True, True)]
 
 
 def test_what_a_killed_run_left_on_another_target_is_undone_first(
@@ -294,6 +295,12 @@ def test_a_failing_stage_fails_its_block_with_the_reason_and_the_next_block_runs
     events(of.model_copy(update={"profiles": profiles}), tmp_path)
     found = select(tmp_path, "select profile, status, reason from blocks order by profile")
     assert found[0] == ("base", "ok", None)
+    times = select(tmp_path, "select tune_s, restore_s from blocks where profile = 'base'")
+    assert times == [(None, None)], "there is nothing to tune, so nobody does"
+    of_base = "select distinct len(map_keys(settings)) > 5 from nodes where block like '%.base.%'"
+    assert select(tmp_path, of_base) == [(True,)], (
+        "what is always recorded is so without a profile, too"
+    )
     assert found[1][1] == "failed"
     assert "tcp_rmem" in found[1][2]
     assert select(tmp_path, "select profile from measurements") == [("base",)]
