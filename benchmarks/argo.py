@@ -2,7 +2,8 @@
 
 Needs a lab that is up, and what `make lab-status` says to read into the shell. One campaign of one
 plugin and one block is run; what the campaign's own pods take is shared by all of its blocks, so
-only the block's workflow is counted.
+only the block's workflow is counted. Its other stages take the same for any number of cells, so
+what a block of ``--cells`` cells takes follows from the one that was run.
 """
 
 import json
@@ -14,10 +15,16 @@ from typing import Any
 from benchmarks.report import Figure, finish, options
 from lab.programs import program
 from steps.lib.catalog import Catalog
+from steps.lib.cell_groups import group_count
+from steps.lib.estimate import CELL_OVERHEAD_S
 from steps.lib.plan import run_time_s
 
 AIM_CELL_S = 3.0
 AIM_OBJECT_KB = 500.0
+STANDARD_CELLS = 100
+CELL_S = 10
+"""Traffic of a cell of which one would conclude something; decides how many cells share a pod."""
+
 MANY_CELLS = 2000
 """Of one block, or of as many blocks as have so many; nobody waits for them: an extrapolation."""
 WAIT_S = 3600
@@ -28,10 +35,11 @@ def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--plugin", default="host-network")
     parser.add_argument("--matrix", default="lab")
+    parser.add_argument("--cells", default=STANDARD_CELLS, type=int, help="of the block reckoned")
     arguments = parser.parse_args()
     campaign, block = run(arguments.plugin, arguments.matrix)
-    found = [*figures(block, arguments.matrix), *sizes(campaign, block)]
-    finish("argo", found, arguments.json)
+    found = figures(block, arguments.matrix, arguments.cells)
+    finish("argo", [*found, *sizes(campaign, block)], arguments.json)
 
 
 def run(plugin: str, matrix: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -49,8 +57,8 @@ def run(plugin: str, matrix: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return whole, part
 
 
-def figures(block: dict[str, Any], matrix: str) -> list[Figure]:
-    """What the block's time consists of, by cell."""
+def figures(block: dict[str, Any], matrix: str, many: int) -> list[Figure]:
+    """What the block's time consists of, by cell; and the whole, had it so many cells."""
     pods = sorted(
         (n for n in block["status"]["nodes"].values() if n["type"] == "Pod"),
         key=lambda n: str(n["startedAt"]),
@@ -59,20 +67,24 @@ def figures(block: dict[str, Any], matrix: str) -> list[Figure]:
     in_cells = sum(seconds(pod) for pod in pods_of(block, "run-cells"))
     cells = cells_of(block)
     traffic = traffic_s(matrix, cells)
+    between = seconds(block["status"]) - in_pods
     parts = {
-        "pipeline per cell": seconds(block["status"]) - traffic,
-        "  of it between pods": seconds(block["status"]) - in_pods,
+        f"pipeline per cell, {cells} cells": seconds(block["status"]) - traffic,
+        "  of it between pods": between,
         "  of it in pods of other stages": in_pods - in_cells,
         "  of it in pods of cells, beside traffic": in_cells - traffic,
     }
-    return [Figure(name, value / cells, "s", AIM_CELL_S) for name, value in parts.items()]
+    found = {name: value / cells for name, value in parts.items()}
+    more_pods = groups_of(many) - len(pods_of(block, "run-cells"))
+    once = in_pods - in_cells + between + more_pods * between / len(pods)
+    found[f"pipeline per cell, {many} cells"] = once / many + (in_cells - traffic) / cells
+    return [Figure(name, value, "s", AIM_CELL_S) for name, value in found.items()]
 
 
 def sizes(campaign: dict[str, Any], block: dict[str, Any]) -> list[Figure]:
     """Of the objects that Argo keeps, as they would be with very many cells."""
     cells = cells_of(block)
-    pods = len(pods_of(block, "run-cells"))
-    in_one_block = grown_kb(block, "run-cells", MANY_CELLS / cells * pods)
+    in_one_block = grown_kb(block, "run-cells", groups_of(MANY_CELLS))
     in_many_blocks = grown_kb(campaign, "run-block", MANY_CELLS / cells)
     return [
         Figure(f"block of {cells} cells", grown_kb(block, "run-cells"), "kB", AIM_OBJECT_KB),
@@ -92,6 +104,11 @@ def grown_kb(workflow: dict[str, Any], template: str, pods: float | None = None)
     one = sum(len(json.dumps({node["id"]: node})) for node in found) / present
     more = 0.0 if pods is None else pods - present
     return (len(json.dumps(workflow)) + more * one) / 1000
+
+
+def groups_of(cells: int) -> int:
+    """Pods in which so many cells run."""
+    return group_count(cells * (CELL_S + CELL_OVERHEAD_S))
 
 
 def cells_of(block: dict[str, Any]) -> int:
