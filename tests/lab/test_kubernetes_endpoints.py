@@ -285,17 +285,19 @@ def test_what_a_killed_run_left_is_taken_away(cluster: Attached) -> None:
         assert api.call(listing, NAMESPACE, label_selector=SELECTOR).items == []
 
 
-def test_pods_end_together_and_the_last_waits_for_all(
-    cluster: Attached, endpoints: Endpoints
-) -> None:
-    api, client = cluster.api, EndpointRequest("client", "pod", 1)
+def test_the_last_pod_that_ends_waits_for_all(cluster: Attached, endpoints: Endpoints) -> None:
     with endpoints.make(EndpointRequest("server", "pod", 0)):
         for _ in range(2):  # The second takes the place of the first, which may still be ending.
-            with endpoints.make(client) as made:
+            with endpoints.make(EndpointRequest("client", "pod", 1)) as made:
                 assert endpoints.start(made, ["true"], "client").stop(5)[0] == 0
-        ending = pods.read(api, "cnibench-client")
-        assert ending is None or ending.metadata.deletion_timestamp is not None
-    assert [pods.read(api, f"cnibench-{name}") for name in ("server", "client")] == [None, None]
+    assert [pods.read(cluster.api, f"cnibench-{n}") for n in ("server", "client")] == [None, None]
+
+
+def test_pods_struck_off_have_no_network(cluster: Attached, pod: PodEndpoint) -> None:
+    pods.end(cluster.api, pod.pod)
+    while (left := pods.read(cluster.api, pod.pod)) and not pods.is_torn_down(left):
+        pass
+    assert pod.pair not in cluster.endpoints().reading({"node": pod.node})[1]["node"].devices
 
 
 # ---------- proof of the pod network
