@@ -185,13 +185,9 @@ def is_torn_down(pod: Pod) -> bool:
 
 
 def _strike_off(api: Api, pod: Pod) -> None:
-    api.get(
-        api.core.delete_namespaced_pod,
-        pod.metadata.name,
-        NAMESPACE,
-        grace_period_seconds=0,
-        body=V1DeleteOptions(preconditions=V1Preconditions(uid=pod.metadata.uid)),
-    )
+    this_one = V1Preconditions(uid=pod.metadata.uid)
+    body = V1DeleteOptions(grace_period_seconds=0, preconditions=this_one)
+    api.get(api.core.delete_namespaced_pod, pod.metadata.name, NAMESPACE, body=body)
 
 
 def node_problem(api: Api, name: str) -> str | None:
