@@ -145,7 +145,10 @@ def test_the_stages_of_a_block_end_with_rows_in_the_store(small: Job, tmp_path: 
         ("cross-node.tcp-1", "ok", None),
         ("cross-node.tcp-rr", "ok", None),
     ]
-    assert rows(tmp_path, "select status, reason from blocks") == [("ok", None)]
+    found = rows(tmp_path, "select status, reason, tune_s, restore_s from blocks")
+    assert found == [("ok", None, None, None)], "nothing was to be tuned"
+    kept = rows(tmp_path, "select distinct len(map_keys(settings)) > 5 from nodes")
+    assert kept == [(True,)], "what is always recorded is so without tuning, too"
     assert pods.known["tasks.collect.outputs.parameters.status"] == "ok"
     again = pods_of(small, tmp_path, block="bridge-routes.base.r1")
     again.run("restore")
