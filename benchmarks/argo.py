@@ -3,7 +3,7 @@
 Needs a lab that is up, and what `make lab-status` says to read into the shell. One campaign of one
 plugin and one block is run; what the campaign's own pods take is shared by all of its blocks, so
 only the block's workflow is counted. Its other stages take the same for any number of cells, so
-what a block of ``--cells`` cells takes follows from the one that was run.
+what a block of the matrix ``--reckoned`` takes follows from the one that was run.
 """
 
 import json
@@ -15,16 +15,13 @@ from typing import Any
 from benchmarks.report import Figure, finish, options
 from lab.programs import program
 from steps.lib.catalog import Catalog
-from steps.lib.cell_groups import group_count
-from steps.lib.estimate import CELL_OVERHEAD_S
+from steps.lib.cell_groups import GROUPS_MAX, group_count
+from steps.lib.estimate import cell_time_s
+from steps.lib.models import PATHS, Traffic
 from steps.lib.plan import run_time_s
 
 AIM_CELL_S = 3.0
 AIM_OBJECT_KB = 500.0
-STANDARD_CELLS = 100
-CELL_S = 10
-"""Traffic of a cell of which one would conclude something; decides how many cells share a pod."""
-
 MANY_CELLS = 2000
 """Of one block, or of as many blocks as have so many; nobody waits for them: an extrapolation."""
 WAIT_S = 3600
@@ -35,10 +32,10 @@ def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--plugin", default="host-network")
     parser.add_argument("--matrix", default="lab")
-    parser.add_argument("--cells", default=STANDARD_CELLS, type=int, help="of the block reckoned")
+    parser.add_argument("--reckoned", default="standard")
     arguments = parser.parse_args()
     campaign, block = run(arguments.plugin, arguments.matrix)
-    found = figures(block, arguments.matrix, arguments.cells)
+    found = figures(block, arguments.matrix, arguments.reckoned)
     finish("argo", [*found, *sizes(campaign, block)], arguments.json)
 
 
@@ -57,8 +54,8 @@ def run(plugin: str, matrix: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return whole, part
 
 
-def figures(block: dict[str, Any], matrix: str, many: int) -> list[Figure]:
-    """What the block's time consists of, by cell; and the whole, had it so many cells."""
+def figures(block: dict[str, Any], matrix: str, reckoned: str) -> list[Figure]:
+    """What the block's time consists of, by cell; and the whole, had it another matrix."""
     pods = sorted(
         (n for n in block["status"]["nodes"].values() if n["type"] == "Pod"),
         key=lambda n: str(n["startedAt"]),
@@ -75,16 +72,20 @@ def figures(block: dict[str, Any], matrix: str, many: int) -> list[Figure]:
         "  of it in pods of cells, beside traffic": in_cells - traffic,
     }
     found = {name: value / cells for name, value in parts.items()}
-    more_pods = groups_of(many) - len(pods_of(block, "run-cells"))
-    once = in_pods - in_cells + between + more_pods * between / len(pods)
-    found[f"pipeline per cell, {many} cells"] = once / many + (in_cells - traffic) / cells
+    others, of_cells = traffic_of(reckoned), len(pods_of(block, "run-cells"))
+    # What a pod takes that does next to nothing, and what comes after it.
+    idle, gap = min(map(seconds, pods)), between / len(pods)
+    more = group_count(sum(map(cell_time_s, others))) - of_cells
+    once = in_pods - in_cells + between + of_cells * idle + more * (idle + gap)
+    name = f"pipeline per cell, {len(others)} cells of {reckoned}"
+    found[name] = once / len(others) + (in_cells - traffic - of_cells * idle) / cells
     return [Figure(name, value, "s", AIM_CELL_S) for name, value in found.items()]
 
 
 def sizes(campaign: dict[str, Any], block: dict[str, Any]) -> list[Figure]:
     """Of the objects that Argo keeps, as they would be with very many cells."""
     cells = cells_of(block)
-    in_one_block = grown_kb(block, "run-cells", groups_of(MANY_CELLS))
+    in_one_block = grown_kb(block, "run-cells", GROUPS_MAX)
     in_many_blocks = grown_kb(campaign, "run-block", MANY_CELLS / cells)
     return [
         Figure(f"block of {cells} cells", grown_kb(block, "run-cells"), "kB", AIM_OBJECT_KB),
@@ -106,23 +107,29 @@ def grown_kb(workflow: dict[str, Any], template: str, pods: float | None = None)
     return (len(json.dumps(workflow)) + more * one) / 1000
 
 
-def groups_of(cells: int) -> int:
-    """Pods in which so many cells run."""
-    return group_count(cells * (CELL_S + CELL_OVERHEAD_S))
-
-
 def cells_of(block: dict[str, Any]) -> int:
     """How many were run, by the progress of their pods."""
     return sum(int(pod["progress"].partition("/")[2]) for pod in pods_of(block, "run-cells"))
 
 
 def traffic_s(matrix: str, cells: int) -> float:
-    """Seconds of traffic of so many cells; a matrix's cells and references differ in length."""
-    found = Catalog().matrices.load(matrix)
-    times = [run_time_s(cell.traffic) for cell in found.cells]
-    references = 2 * run_time_s(found.reference) if found.reference else 0
-    measured = cells - (2 if found.reference else 0)
-    return references + measured * sum(times) / len(times)
+    """Seconds of traffic of so many cells; a plugin may have fewer paths than the matrix."""
+    references, others = references_of(matrix), traffic_of(matrix)[len(references_of(matrix)) :]
+    mean_s = sum(map(run_time_s, others)) / len(others)
+    return sum(map(run_time_s, references)) + (cells - len(references)) * mean_s
+
+
+def traffic_of(matrix: str) -> list[Traffic]:
+    """That of all cells of a block, references first. Nobody is outside of the cluster on Argo."""
+    cells = Catalog().matrices.load(matrix).cells
+    inside = [cell for cell in cells if PATHS[cell.path].client.kind != "external"]
+    return references_of(matrix) + [cell.traffic for cell in inside]
+
+
+def references_of(matrix: str) -> list[Traffic]:
+    """At the begin and at the end of a block."""
+    reference = Catalog().matrices.load(matrix).reference
+    return [reference] * 2 if reference else []
 
 
 def pods_of(workflow: dict[str, Any], template: str) -> list[dict[str, Any]]:
