@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from lab import processes, programs
+from lab import machines, processes, programs
 from lab.groups import hierarchies
-from lab.layout import CLUSTERS, Cluster, Lab, cache
+from lab.layout import CLUSTERS, Cluster, Lab, NodeKind, cache
 from steps.lib.errors import InputError
 from steps.lib.targets.namespaces.programs import run
 from steps.lib.targets.namespaces.requirements import TOPOLOGY_KINDS, link_kind_problem
@@ -38,7 +38,7 @@ OVERLAY = (
 """Mounts an overlay in the folder that is its first word."""
 
 
-def check(lab: Lab, clusters: Sequence[Cluster]) -> None:
+def check(lab: Lab, clusters: Sequence[Cluster], nodes: NodeKind | None) -> None:
     """Refuse a machine that cannot run the clusters.
 
     Raises:
@@ -47,6 +47,8 @@ def check(lab: Lab, clusters: Sequence[Cluster]) -> None:
     _require_root()
     starting = [each for each in clusters if not _runs(lab, f"{each.name}-apiserver")]
     problems = [*programs.missing(), *_kernel(), *_disk(lab), *_ports(lab, clusters)]
+    if nodes == "vm":
+        problems += machines.missing()
     _refuse([*problems, *_memory(starting), *inotify_problems(starting)])
 
 
