@@ -135,6 +135,11 @@ def kube_proxy(
     change = service_proxy.switch_off if state is Switch.off else service_proxy.switch_on
     cluster = select(name.value)[0]
     with _at_work(context.obj, cluster):
+        if context.obj.kind_of_nodes(cluster) == "vm":
+            raise InputError(
+                f"the nodes of {cluster.name} are virtual machines, in which kube-proxy stays on: "
+                "bring the lab up with `--nodes namespaces`"
+            )
         for host in cluster.nodes:
             change(context.obj, host)
     say(f"{name.value}: kube-proxy is {state.value}")
