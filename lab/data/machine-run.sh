@@ -32,6 +32,8 @@ mount_all() {
     mount --types mqueue mqueue /dev/mqueue
     mount --types tmpfs --options mode=755,nosuid,nodev tmpfs /run
     mkdir --mode=1777 /run/lock
+    # mount(8) makes it at some time; here it is before anybody takes an inventory.
+    mkdir /run/mount
     ln --symbolic --force /proc/self/fd /dev/fd
     mount --make-rshared /
 }
