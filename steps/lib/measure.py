@@ -38,13 +38,14 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement, ready to be stored: its row, its intervals, the tool's own words.
+    """One measurement, ready to be stored: its row, its parts, the tool's own words.
 
     ``noise`` are the machine's readings if they are why the try does not count, else None.
     """
 
     row: dict[str, Any]
     intervals: list[dict[str, Any]]
+    histogram: list[dict[str, Any]]
     raw: bytes
     noise: dict[str, Any] | None = None
 
@@ -140,7 +141,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled)
     window = evidence.window
     noise = _noise(window, row) if window and row["status"] == "noisy" else None
-    return Measured(row, _interval_rows(row, record), raw, noise)
+    return Measured(row, *_parts(row, record), raw, noise)
 
 
 def _sampled(sampling: Sampling, window: Window | None) -> Sampled:
@@ -157,7 +158,7 @@ def failed(context: Context, planned: PlannedCell, state: BlockState, reason: st
         "rejected_attempts": [],
         "gates": [],
     }
-    return Measured(row, [], raw_document("", b"", reason.encode(), -1))
+    return Measured(row, [], [], raw_document("", b"", reason.encode(), -1))
 
 
 @contextmanager
@@ -302,8 +303,12 @@ def _noise(window: Window, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _interval_rows(row: dict[str, Any], record: ToolRecord | None) -> list[dict[str, Any]]:
+def _parts(
+    row: dict[str, Any], record: ToolRecord | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of ``intervals`` and of ``histograms``."""
     if record is None:
-        return []
+        return [], []
     keys = {name: row[name] for name in ("campaign", "block", "cell", "measurement_id")}
-    return [keys | vars(interval) for interval in record.intervals]
+    intervals, histogram = record.intervals, record.histogram
+    return [keys | vars(part) for part in intervals], [keys | vars(part) for part in histogram]

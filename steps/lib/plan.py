@@ -25,7 +25,7 @@ from steps.lib.models import (
     Profile,
     TargetSpec,
     Traffic,
-    UdpStream,
+    datagram_sizes,
 )
 from steps.lib.tables import METHOD_VERSION
 
@@ -200,14 +200,15 @@ def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
 
 def _check_datagrams(job: Job) -> None:
     for cell in job.matrix.cells:
-        if not isinstance(cell.traffic, UdpStream) or PATHS[cell.path].address == "loopback":
+        if PATHS[cell.path].address == "loopback":
             continue
-        for plugin, profile in product(job.plugins, job.profiles):
+        sizes = datagram_sizes(cell.traffic)
+        for plugin, profile, name in product(job.plugins, job.profiles, sizes):
             limit = pod_mtu(job, plugin, profile) - UDP_HEADERS_BYTES
-            if cell.traffic.message_bytes > limit and cell.path in plugin.paths:
+            if sizes[name] > limit and cell.path in plugin.paths:
                 raise InputError(
-                    f"matrix {job.matrix.name}: traffic {cell.traffic.id}: message_bytes: "
-                    f"{cell.traffic.message_bytes} does not fit unfragmented with plugin "
+                    f"matrix {job.matrix.name}: traffic {cell.traffic.id}: {name}: "
+                    f"{sizes[name]} does not fit unfragmented with plugin "
                     f"{plugin.name} (pod MTU {limit + UDP_HEADERS_BYTES}); write at most {limit}"
                 )
 

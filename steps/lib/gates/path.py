@@ -12,6 +12,7 @@ WATCHED_FRAMES_MIN = 20
 
 TCP_IP_HEADERS_BYTES = 40
 TCP_TIMESTAMPS_BYTES = 12
+UDP_IP_HEADERS_BYTES = 28
 
 
 @gate(
@@ -141,11 +142,13 @@ def _moved(e: Evidence, reference: str) -> int | None:
 def payload_bytes(e: Evidence) -> float:
     """Bytes that must have crossed every device of the path while the counters ran.
 
-    Of transactions the headers are most of it: each is at least one segment in each direction. A
+    Of transactions the headers are most of it: each is at least one packet in each direction. A
     tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
     """
     metrics, wall_s = e.the_record.metrics, e.the_window.cpu.wall_s
     if isinstance(e.cell.traffic, Stream):
         return 0.9 * float(metrics["throughput_bits_per_s"] or 0) / 8 * wall_s
-    size = TCP_IP_HEADERS_BYTES + max(e.cell.traffic.request_bytes, e.cell.traffic.response_bytes)
+    traffic = e.cell.traffic
+    headers = UDP_IP_HEADERS_BYTES if traffic.protocol == "udp" else TCP_IP_HEADERS_BYTES
+    size = headers + max(traffic.request_bytes, traffic.response_bytes)
     return 0.9 * float(metrics["transactions_per_s"] or 0) * size * wall_s
