@@ -49,7 +49,8 @@ def check(lab: Lab, clusters: Sequence[Cluster], nodes: NodeKind | None) -> None
     problems = [*programs.missing(), *_kernel(), *_disk(lab), *_ports(lab, clusters)]
     if nodes == "vm":
         problems += machines.missing()
-    _refuse([*problems, *_memory(starting), *inotify_problems(starting)])
+    memory_problems = _memory(starting, nodes)
+    _refuse([*problems, *memory_problems, *inotify_problems(starting)])
 
 
 def check_machine(lab: Lab) -> None:
@@ -92,8 +93,11 @@ def _kernel() -> list[str]:
     return problems
 
 
-def _memory(clusters: Sequence[Cluster]) -> list[str]:
+def _memory(clusters: Sequence[Cluster], nodes: NodeKind | None) -> list[str]:
     needed = sum(MEMORY_MIB + DOORS_MEMORY_MIB * bool(each.doors) for each in clusters)
+    if nodes == "vm":
+        hosts = [host for each in clusters if not each.fixed_network for host in each.nodes]
+        needed += machines.MEMORY_MIB * len(hosts)
     free = psutil.virtual_memory().available >> 20
     if free >= needed:
         return []

@@ -50,7 +50,8 @@ def test_what_is_measured_on_them_is_emulated_and_their_kernel_encrypts(
     agents.ensure()
     for kind in ("wireguard", "geneve"):
         assert agents.call(name, "link_kind_problem", kind=kind) is None
-    assert agents.call(name, "module_state", name="esp4") == "loadable"
+    for module in ("esp4", "ip_vs", "openvswitch"):
+        assert agents.call(name, "module_state", name=module) == "loadable"
 
 
 def test_nodes_of_another_kind_are_not_mixed_with_them() -> None:
