@@ -78,7 +78,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1]]
 
 
-def judge(effect: Effect, p_adjusted: float, margin_percent: float, higher_is_better: bool) -> Verdict:
+def judge(
+    effect: Effect, p_adjusted: float, margin_percent: float, higher_is_better: bool
+) -> Verdict:
     """The verdict; the first rule that holds decides.
 
     Equal: the 90 % interval lies within the margin, which are two one-sided tests at 5 %. Then:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import duckdb
@@ -105,20 +105,34 @@ def samples(
     where, values = _where(side.chosen)
     columns = ", ".join(f'({m.sql})::double as "{m.name}"' for m in metrics)
     rows = database.execute(
-        f"select campaign, block, plugin, profile, cell, role, environment_fingerprint, "
-        "environment_class, coalesce(method_version, 0), "
-        f"coalesce(throughput_bits_per_s >= 0.95 * least(coalesce(offered_bits_per_s, 'inf'), "
-        f"coalesce(?::double, 'inf') * {_GOODPUT}), false), "
+        "select campaign, block, plugin, profile, cell, role, environment_fingerprint, "
+        f"environment_class, coalesce(method_version, 0), {_BOUND}, "
         f"{columns} from ({_ROWS}) where status = 'ok' and {where}",
         [link_bits_per_s, *values],
     ).fetchall()
     names = [m.name for m in metrics]
-    return [Sample(*row[:10], _usable(names, row[10:])) for row in rows]
+    fixed = [field.name for field in fields(Sample)][:-1]
+    return [
+        Sample(**dict(zip(fixed, row, strict=False)), values=_usable(names, row[len(fixed) :]))
+        for row in rows
+    ]
 
 
-_GOODPUT = """if(client_mtu_bytes is null, 1.0,
-    (client_mtu_bytes - 52) / (client_mtu_bytes + 38.0))"""
-"""Share of a link that is payload: headers of TCP with time stamps and IPv4, and Ethernet's."""
+_BOUND = """coalesce(
+    throughput_bits_per_s >= 0.95 * least(
+        coalesce(offered_bits_per_s, 'inf'::double),
+        coalesce(?::double, 'inf'::double) * if(
+            client_mtu_bytes is null,
+            1.0,
+            (client_mtu_bytes - 52) / (client_mtu_bytes + 38.0)
+        )
+    ),
+    false
+)"""
+"""Whether the wire or the stated rate decides: at 95 % of it.
+
+Of a link, payload is what headers leave: IPv4's, TCP's with time stamps, Ethernet's on the wire.
+"""
 
 _ROWS = """
 select
