@@ -93,6 +93,7 @@ def wait_started(api: Api, name: str, timeout_s: float = START_TIMEOUT_S) -> Pod
     Raises:
         RefusedError: it does not, or never will; with the container's state and the last events.
     """
+    timeout_s *= api.patience
     deadline = time.monotonic() + timeout_s
     while True:
         pod = read(api, name)
@@ -135,6 +136,7 @@ def delete(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
     """
     for name in names:
         api.get(api.core.delete_namespaced_pod, name, NAMESPACE)
+    timeout_s *= api.patience
     deadline = time.monotonic() + timeout_s
     for name in names:
         while (pod := read(api, name)) is not None:
