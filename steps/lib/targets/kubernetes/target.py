@@ -99,18 +99,18 @@ class KubernetesTarget:
 
     @cached_property
     def _all_nodes(self) -> tuple[Node, ...]:
+        # At the same time: each agent is started by the first question to it.
+        addresses = {n.metadata.name: cluster.address_of(n) for n in self._members}
+        asked = {name: {"address": address} for name, address in addresses.items()}
+        told = self._agents.call_each("facts", asked)
         return tuple(
-            Node(n.metadata.name, cluster.address_of(n), self._uplink(n)) for n in self._members
+            Node(name, address, str(told[name]["uplink"])) for name, address in addresses.items()
         )
 
     @cached_property
     def _nodes(self) -> tuple[Node, ...]:
         names = {node.metadata.name for node in self._measured}
         return tuple(node for node in self._all_nodes if node.name in names)
-
-    def _uplink(self, node: Any) -> str:
-        name, address = node.metadata.name, cluster.address_of(node)
-        return str(self._agents.call(name, "facts", address=address)["uplink"])
 
     @cached_property
     def _installer(self) -> Installer:
