@@ -79,7 +79,10 @@ def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[
             kept.insert(0, left)
         journal = (*state.journal[:index], *(each.entry for each in kept))
         state = state.model_copy(update={"journal": journal})
-        target.save_state(state)
+        # What is undone already is found so again after a kill; one write for each CPU would be
+        # slow. What is half on its way back is told at once: else it would pass for another's.
+        if left or not index or state.journal[index - 1].asked != entry.asked:
+            target.save_state(state)
     return state, kept[::-1]
 
 
