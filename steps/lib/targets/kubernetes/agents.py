@@ -62,10 +62,13 @@ class Agents:
     def ensure(self) -> None:
         """Bring an agent to every node, and wait for it; one that is there already stays.
 
+        A node that does not report gets none, and who asks it is told so: what another node holds
+        is put back without it.
+
         Raises:
             RefusedError: one does not start.
         """
-        missing = [node for node in self._nodes if not self._is_there(node)]
+        missing = [n for n in self._nodes if not self._is_there(n) and not self._problem(n)]
         if missing:
             self._bring(missing)
             self._forget_programs(all_but=_program_name())
@@ -180,11 +183,14 @@ class Agents:
 
     def _bring_again(self, node: str) -> bool:
         """Make an agent's pod anew if it was evicted or deleted, on a node that works."""
-        if not self._wanted or not self._is_lost(node) or pods.node_problem(self._api, node):
+        if not self._wanted or not self._is_lost(node) or self._problem(node):
             return False
         logger.warning("node=%s its agent was lost and is brought again", node)
         self._bring([node])
         return True
+
+    def _problem(self, node: str) -> str | None:
+        return pods.node_problem(self._api, node)
 
     def _is_lost(self, node: str) -> bool:
         pod = pods.read(self._api, _name(node))

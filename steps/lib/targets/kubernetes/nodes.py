@@ -1,17 +1,21 @@
 """The nodes of a cluster, as its API server knows them."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
-from steps.lib.errors import RefusedError
+from steps.lib.errors import RefusedError, TransientError
+from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.memory import Memory
+from steps.lib.targets.protocol import Node
 
 NODE_COUNT = 2
 """A path has at most two ends, and every node more is one more that can disturb them."""
 
 MEMBERS = "cnibench-nodes"
-"""Document with the names of the nodes that a campaign began with."""
+"""Document with the nodes that a campaign began with, and the uplink of each."""
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
@@ -55,6 +59,35 @@ def address_of(node: Any) -> str:
     if not found:
         raise RefusedError(f"node {node.metadata.name} has no InternalIP")
     return str(found[0])
+
+
+def remembered(memory: Memory) -> Mapping[str, str]:
+    """Uplinks of the nodes that a campaign began with, by name; empty before its beginning."""
+    return dict(json.loads(memory.load(MEMBERS) or "{}"))
+
+
+def remember(memory: Memory, nodes: Iterable[Node]) -> None:
+    """Keep the nodes that a campaign begins with."""
+    memory.save(MEMBERS, json.dumps({node.name: node.uplink for node in nodes}))
+
+
+def looked_at(agents: Agents, memory: Memory, node: Any) -> Node:
+    """A node as its agent sees it.
+
+    One that does not answer is as it was at the beginning: it must keep no other node tuned.
+
+    Raises:
+        TransientError: it does not answer, and there was no beginning yet.
+    """
+    name, address = str(node.metadata.name), address_of(node)
+    try:
+        uplink = str(agents.call(name, "facts", address=address)["uplink"])
+    except TransientError:
+        known = remembered(memory)
+        if name not in known:
+            raise
+        uplink = known[name]
+    return Node(name, address, uplink)
 
 
 def common_network(cidrs: Iterable[str]) -> str:

@@ -4,7 +4,6 @@ What has to happen on a node is done by an agent, a privileged pod on it; what m
 process lies in ConfigMaps. Everything of ours is in one namespace, and goes with it.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -74,10 +73,8 @@ class KubernetesTarget:
     @cached_property
     def _members(self) -> list[Any]:
         """All nodes that carry a plugin; those of the beginning, whoever came or went since."""
-        text = self._memory.load(cluster.MEMBERS)
-        if text is None:
-            return cluster.linux(self._api)
-        return cluster.those(self._api, json.loads(text))
+        known = cluster.remembered(self._memory)
+        return cluster.those(self._api, known) if known else cluster.linux(self._api)
 
     @cached_property
     def _measured(self) -> list[Any]:
@@ -98,18 +95,12 @@ class KubernetesTarget:
 
     @cached_property
     def _all_nodes(self) -> tuple[Node, ...]:
-        return tuple(
-            Node(n.metadata.name, cluster.address_of(n), self._uplink(n)) for n in self._members
-        )
+        return tuple(cluster.looked_at(self._agents, self._memory, n) for n in self._members)
 
     @cached_property
     def _nodes(self) -> tuple[Node, ...]:
         names = {node.metadata.name for node in self._measured}
         return tuple(node for node in self._all_nodes if node.name in names)
-
-    def _uplink(self, node: Any) -> str:
-        name, address = node.metadata.name, cluster.address_of(node)
-        return str(self._agents.call(name, "facts", address=address)["uplink"])
 
     @cached_property
     def _installer(self) -> Installer:
@@ -184,7 +175,7 @@ class KubernetesTarget:
         Raises:
             RefusedError: something is left that the plugin's removal does not cover.
         """
-        self._memory.save(cluster.MEMBERS, json.dumps([node.name for node in self._all_nodes]))
+        cluster.remember(self._memory, self._all_nodes)
         self.remove()
         if self.load_state() is not None:
             return  # A block's settings are still in force; they are put back next.
