@@ -98,18 +98,15 @@ class KubernetesTarget:
 
     @cached_property
     def _all_nodes(self) -> tuple[Node, ...]:
-        return tuple(
-            Node(n.metadata.name, cluster.address_of(n), self._uplink(n)) for n in self._members
-        )
+        return tuple(map(self._node, self._members))
 
     @cached_property
     def _nodes(self) -> tuple[Node, ...]:
-        names = {node.metadata.name for node in self._measured}
-        return tuple(node for node in self._all_nodes if node.name in names)
+        return tuple(map(self._node, self._measured))
 
-    def _uplink(self, node: Any) -> str:
-        name, address = node.metadata.name, cluster.address_of(node)
-        return str(self._agents.call(name, "facts", address=address)["uplink"])
+    def _node(self, member: Any) -> Node:
+        name, address = member.metadata.name, cluster.address_of(member)
+        return Node(name, address, self._agents.call(name, "facts", address=address)["uplink"])
 
     @cached_property
     def _installer(self) -> Installer:
@@ -222,6 +219,10 @@ class KubernetesTarget:
     def nodes(self) -> Sequence[Node]:
         """Two worker nodes, the first by name."""
         return self._nodes
+
+    def node(self, name: str) -> Node | None:
+        """One of them; no other node is asked, since that one may not answer."""
+        return next((self._node(n) for n in self._measured if n.metadata.name == name), None)
 
     def all_nodes(self) -> Sequence[Node]:
         """Every Linux node, of the control plane too: plugins are installed there as well."""
