@@ -112,6 +112,9 @@ class Cluster(KubernetesTarget):
         self.__dict__["_agents"] = NearAgents(nodes)
         self.__dict__["_nodes"] = tuple(Node(name, ADDRESS, UPLINK) for name in nodes)
 
+    def node(self, name: str) -> Node | None:
+        return next((node for node in self._nodes if node.name == name), None)
+
     def load_state(self) -> BlockState | None:
         return self.saved[-1]
 
