@@ -1,4 +1,4 @@
-"""Stage 7: put every setting back and prove it. It always runs."""
+"""Stage 7: put every setting back and prove it. It always runs where a profile has any."""
 
 import time
 

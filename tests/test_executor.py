@@ -148,6 +148,7 @@ def test_a_profile_is_in_force_while_cells_run_and_gone_after_the_campaign(
         f"select distinct t.after from nodes, unnest(tuned) as u(t) where t.name = '{TUNED}'",
     )
     assert changed == [("2000",)]
+    assert select(tmp_path, "select tune_s > 0, restore_s > 0 from blocks") == [(True, True)]
 
 
 def test_what_a_killed_run_left_on_another_target_is_undone_first(

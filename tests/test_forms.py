@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from steps.lib.catalog import Catalog, origins
+from steps.lib.plan import run_time_s
 from tests.argo import Document, parameters, rendered, templates
 from workflows.access import PAGE, ROLES, rights_page
 
@@ -39,7 +40,7 @@ def test_a_form_has_few_fields_in_a_sensible_order_each_explained(form: str) -> 
 def test_whatever_can_be_chosen_is_a_drop_down_of_the_catalog(form: str) -> None:
     offered = {name: field["enum"] for name, field in fields(form).items() if "enum" in field}
     catalog = Catalog()
-    assert offered["matrix"] == list(catalog.matrices.names)
+    assert sorted(offered["matrix"]) == list(catalog.matrices.names)
     assert offered["target"] == list(catalog.targets.names)
     if form == "plugin.yaml":
         assert offered["plugin"] == installable(catalog)
@@ -62,6 +63,16 @@ def test_nodes_are_not_tuned_unless_somebody_asks_for_it() -> None:
     assert fields("plugin.yaml")["profile"]["value"] == "base"
     assert fields("campaign.yaml")["profiles"]["value"] == "base"
     assert "payload.profile ?? 'base'" in json.dumps(rendered("request.yaml"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_matrix_that_takes_least_is_run_unless_somebody_chooses(form: str) -> None:
+    field = fields(form)["matrix"]
+    matrices = [Catalog().matrices.load(name) for name in field["enum"]]
+    times_s = [sum(run_time_s(c.traffic) for c in matrix.cells) for matrix in matrices]
+    assert times_s == sorted(times_s)
+    assert field["value"] == field["enum"][0]
+    assert f"payload.matrix ?? '{field['value']}'" in json.dumps(rendered("request.yaml"))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -94,9 +94,13 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     fingerprint = look.fingerprint(target)
     with endpoints(target, path, tool) as ends:
         before = look.look_before(context, state, planned, ends)
-        with target.sampling(context.job.matrix.cpu_sampling_hz) as sampling:
+        with (
+            look.watching(context, planned, ends) as watched,
+            target.sampling(context.job.matrix.cpu_sampling_hz) as sampling,
+        ):
             run = run_traffic(target, tool, planned, ends)
             sampled = _sampled(sampling, run.window(ends))
+            wire = watched()
         after = look.look_after(context, state, ends)
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
@@ -116,6 +120,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         port_range=after.port_range,
         offloads=state.offloads or {},
         same_document=_same_document(context, planned, run),
+        wire=wire,
         baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
     )
     identity = _identity(context, planned, state)

@@ -99,8 +99,8 @@ BLOCKS = (
     _text("environment_fingerprint", "sha256 of kernel, processor, tools, underlay"),
     _number("install_s", "s", "From the first change to the last, without the proof that it works"),
     _number("ready_s", "s", "From the first change to a proven data path"),
-    _number("tune_s", "s", "Applying the profile and reading it back"),
-    _number("restore_s", "s", "Putting settings back and reading them back"),
+    _number("tune_s", "s", "Applying the profile and reading it back; null if it has no entries"),
+    _number("restore_s", "s", "Putting settings back and reading them back; null likewise"),
     _number("remove_s", "s", "Removing the plugin, residue check included"),
     _number("idle_busy_cpus", "CPU", "CPUs busy with no traffic, plugin installed"),
     _count(

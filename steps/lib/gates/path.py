@@ -8,6 +8,8 @@ SILENT_SHARE = 0.02
 SILENT_BYTES = 64 * 1024
 """A silent device may still carry ARP, probes and control connections."""
 
+WATCHED_FRAMES_MIN = 20
+
 TCP_IP_HEADERS_BYTES = 40
 TCP_TIMESTAMPS_BYTES = 12
 UDP_IP_HEADERS_BYTES = 28
@@ -113,6 +115,23 @@ def path_taken(e: Evidence) -> Found:
             wrong.append(reference)
     text = f"payload {payload:.0f} bytes; moved: {', '.join(seen)}"
     return verdict(not wrong), f"{text}; wrong: {', '.join(wrong)}" if wrong else text
+
+
+@gate(
+    evidence="Frames on the uplink of the client's node, looked at in bursts all through the run: "
+    "the headers of the connection's own packets, at any depth",
+    source="encryption that was asked for and was off: the traffic flows all the same",
+    cost="where the plugin claims encryption only: copying some 500 frames a second",
+)
+def encryption(e: Evidence) -> Found:
+    """Where the plugin claims to encrypt, nobody between the nodes can read the connection."""
+    if not e.plugin.paths[e.cell.path].encrypted:
+        return "not_applicable", "the plugin claims none on this path"
+    assert e.wire is not None, "what is claimed was watched"
+    text = f"{e.wire.frames} frames on the wire, {e.wire.readable} of them readable"
+    if e.wire.frames < WATCHED_FRAMES_MIN:
+        return "fail", f"{text}: too few to prove anything"
+    return verdict(not e.wire.readable), text
 
 
 def _moved(e: Evidence, reference: str) -> int | None:

@@ -12,6 +12,8 @@ from steps.lib.models.source import Source
 
 TargetKind = Literal["namespaces", "kubernetes"]
 
+ENCRYPTING = ("wireguard", "ipsec")
+
 DeviceRef = Annotated[
     str,
     StringConstraints(pattern=r"^(client|server|client-node|server-node):(@pair|@uplink|[\w.-]+)$"),
@@ -31,6 +33,10 @@ class PathEvidence(Model):
         min_length=1, description="Each must move at least the payload of the measured window"
     )
     silent: tuple[DeviceRef, ...] = Field(default=(), description="Each must stay nearly still")
+    encrypted: bool = Field(
+        default=False,
+        description="Whether nobody between the nodes can read what the pods say to each other",
+    )
 
 
 class Feature(Model):
@@ -93,6 +99,17 @@ class Plugin(Model):
             raise FieldError(
                 f"path {neither[0]!r} is missing; add it to `paths` with the devices that carry "
                 "it, or to `unsupported` with the reason",
+                "paths",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_encrypts_says_on_which_path(self) -> Self:
+        claimed = any(path.encrypted for path in self.paths.values())
+        if self.encapsulation in ENCRYPTING and not claimed:
+            raise FieldError(
+                f"encapsulation {self.encapsulation!r} encrypts; write `encrypted: true` on each "
+                "path where it does, so that it is proven there",
                 "paths",
             )
         return self
