@@ -31,6 +31,8 @@ from steps.lib.tables import METHOD_VERSION
 
 Role = Literal["cell", "reference"]
 
+NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
+
 UDP_HEADERS_BYTES = 28
 """IPv4 (20) and UDP (8) headers around a datagram's payload."""
 
@@ -94,6 +96,7 @@ class Block:
             self.unsupported_reason
             or _target_lacks(self.job.campaign.target, path)
             or self.plugin.unsupported.get(path)
+            or (None if path in self.plugin.paths else NOT_STATED)
         )
 
 

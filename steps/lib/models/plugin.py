@@ -117,7 +117,8 @@ class Plugin(Model):
     def _paths(self) -> tuple[PathName, ...]:
         """Those that one of the plugin's targets has: Services are of kubernetes only."""
         services = "kubernetes" in self.targets
-        return tuple(name for name, p in PATHS.items() if services or p.address != "service")
+        stated = ((name, p) for name, p in PATHS.items() if p.every_plugin_states_it)
+        return tuple(name for name, p in stated if services or p.address != "service")
 
     @model_validator(mode="after")
     def _what_is_applied_has_a_source_and_an_api_server(self) -> Self:
