@@ -1,15 +1,14 @@
 """Changing settings of nodes so that every change is proven and can be undone after any crash.
 
 The journal is part of the block's state on the target and is written before each change: read,
-record, set, read back. An entry is recorded whole, with the old values of all its files on all
-nodes: a write for each CPU would take longer than the change. ``restoring.py`` undoes it.
+record, set, read back. ``restoring.py`` undoes it.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
 from steps.lib.errors import RefusedError
 from steps.lib.models import Entry, Profile
@@ -46,10 +45,6 @@ KEPT_OF_UPLINK = (
     ("ethtool_feature", "large-receive-offload"),
 )
 """Settings that are always recorded, tuned or not, since they explain most differences."""
-
-
-Changes = list[tuple[Node, JournalEntry]]
-"""All that one entry of a profile changes, in the order in which it is changed."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +118,8 @@ def apply_profile(
         for index, part in enumerate(parts):
             changes, lacking = _looked_up(target, part) if index else looks[index]
             state = _with_lacking(state, lacking)
-            for of_entry in changes:
-                state = _set(target, state, of_entry)
+            for _, same in groupby(changes, lambda change: change[1].asked):
+                state = _set(target, state, list(same))
     except RefusedError as error:
         state, problems = restore(target, target.load_state() or state)
         ended = f"not put back: {'; '.join(problems)}" if problems else "all settings were put back"
@@ -183,25 +178,22 @@ def _with_lacking(state: BlockState, lacking: Mapping[str, tuple[str, ...]]) -> 
 
 def _looked_up(
     target: Target, entries: Sequence[Entry]
-) -> tuple[list[Changes], dict[str, tuple[str, ...]]]:
-    """What each entry changes on all nodes, and what optional entries nodes lack."""
+) -> tuple[list[tuple[Node, JournalEntry]], dict[str, tuple[str, ...]]]:
+    """What is to be changed, entry by entry on all nodes, and what optional entries nodes lack."""
     nodes = target.nodes() if entries else ()
     looks = {node: target.look_up(node, [e.wanted for e in entries]) for node in nodes}
     boots = {node: target.facts(node).boot_id for node in nodes}
-    changes: list[Changes] = []
-    absent: list[str] = []
+    changes, absent = [], []
     lacking: dict[str, tuple[str, ...]] = {}
     for index, entry in enumerate(entries):
         # By setting, then by node: where nodes share a kernel, what allows a setting comes before
         # it on all of them, and goes after it.
-        changes.append(
-            [
+        for same in zip_longest(*(looks[node][index].found for node in nodes)):
+            changes += [
                 (node, _entry(node, boots[node], entry, found))
-                for same in zip_longest(*(looks[node][index].found for node in nodes))
                 for node, found in zip(nodes, same, strict=True)
                 if found
             ]
-        )
         for node in nodes:
             look = looks[node][index]
             if look.lacking and entry.optional:
@@ -246,44 +238,40 @@ def _refuse_if_moved(target: Target, node: Node, entry: JournalEntry) -> None:
         )
 
 
-def _set(target: Target, state: BlockState, changes: Changes) -> BlockState:
-    """Record all changes of an entry, make them one by one, and record what they read back as."""
+def _set(
+    target: Target, state: BlockState, changes: Sequence[tuple[Node, JournalEntry]]
+) -> BlockState:
+    """Make the changes of one entry, all recorded and saved before the first of them is made.
+
+    Recorded as one, since an entry may be a file of each processor, and saving takes its time. What
+    is killed in between has no ``after``, and is put back whatever it reads.
+    """
     for node, entry in changes:
         _refuse_if_moved(target, node, entry)
-    earlier, made = state, []
-    state = _saved(target, earlier, journal=[entry for _, entry in changes])
-    try:
-        for node, entry in changes:
-            made.append(entry)
-            if entry.before != entry.intended:
-                target.write_setting(node, entry.setting, entry.intended)
-            # Also what a driver has rounded goes into the journal: else it would pass for somebody
-            # else's.
-            made[-1] = entry.model_copy(update={"after": read_one(target, node, entry.setting)})
-            _refuse_if_wrong(made[-1])
-    except RefusedError:
-        # What was not come to is not ours to put back, whatever it is by now.
-        _saved(target, earlier, journal=made, tuned=made)
-        raise
-    return _saved(target, earlier, journal=made, tuned=made)
-
-
-def _saved(
-    target: Target,
-    earlier: BlockState,
-    journal: Sequence[JournalEntry],
-    tuned: Sequence[JournalEntry] = (),
-) -> BlockState:
-    """The earlier state with these entries added, saved durably."""
-    grown = {"journal": (*earlier.journal, *journal), "tuned": (*earlier.tuned, *tuned)}
-    state = earlier.model_copy(update=grown)
+    recorded = (*state.journal, *(entry for _, entry in changes))
+    target.save_state(state.model_copy(update={"journal": recorded}))
+    made: list[JournalEntry] = []
+    for node, entry in changes:
+        try:
+            made.append(_changed(target, node, entry))
+        except RefusedError:
+            # What was not come to is not ours to put back, whatever it is by now.
+            begun = (*state.journal, *made, entry)
+            target.save_state(state.model_copy(update={"journal": begun}))
+            raise
+    journal, tuned = (*state.journal, *made), (*state.tuned, *made)
+    state = state.model_copy(update={"journal": journal, "tuned": tuned})
     target.save_state(state)
     return state
 
 
-def _refuse_if_wrong(entry: JournalEntry) -> None:
-    if entry.after != entry.intended:
+def _changed(target: Target, node: Node, entry: JournalEntry) -> JournalEntry:
+    """Make one change, and read it back."""
+    if entry.before != entry.intended:
+        target.write_setting(node, entry.setting, entry.intended)
+    after = read_one(target, node, entry.setting)
+    if after != entry.intended:
         raise RefusedError(
-            f"{entry.setting} on {entry.node} was set to {entry.intended!r} but reads back "
-            f"{entry.after!r}"
+            f"{entry.setting} on {node.name} was set to {entry.intended!r} but reads back {after!r}"
         )
+    return entry.model_copy(update={"after": after})

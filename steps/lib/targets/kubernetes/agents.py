@@ -26,9 +26,6 @@ COMMAND = ("env", f"PYTHONPATH={FOLDER}", "python3", "-B", "-m", program.MODULE)
 ANSWER_TIMEOUT_S = 60.0
 """For any call; what takes longer by itself has a ``timeout_s`` of its own, which is added."""
 
-ENDED = ("Failed", "Succeeded")
-"""Phases of a pod that never runs again: an evicted one stays, in the first of them."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -62,13 +59,10 @@ class Agents:
     def ensure(self) -> None:
         """Bring an agent to every node, and wait for it; one that is there already stays.
 
-        A node that does not report gets none, and who asks it is told so: what another node holds
-        is put back without it.
-
         Raises:
             RefusedError: one does not start.
         """
-        missing = [n for n in self._nodes if not self._is_there(n) and not self._problem(n)]
+        missing = [node for node in self._nodes if not self._is_there(node)]
         if missing:
             self._bring(missing)
             self._forget_programs(all_but=_program_name())
@@ -183,20 +177,17 @@ class Agents:
 
     def _bring_again(self, node: str) -> bool:
         """Make an agent's pod anew if it was evicted or deleted, on a node that works."""
-        if not self._wanted or not self._is_lost(node) or self._problem(node):
+        if not self._wanted or not self._is_lost(node) or pods.node_problem(self._api, node):
             return False
         logger.warning("node=%s its agent was lost and is brought again", node)
         self._bring([node])
         return True
 
-    def _problem(self, node: str) -> str | None:
-        return pods.node_problem(self._api, node)
-
     def _is_lost(self, node: str) -> bool:
         pod = pods.read(self._api, _name(node))
         if pod is None or pod.metadata.deletion_timestamp is not None:
             return True
-        return pod.status.phase in ENDED
+        return pod.status.phase in pods.ENDED
 
     def _is_there(self, node: str) -> bool:
         pod = pods.read(self._api, _name(node))

@@ -1,21 +1,21 @@
 """The nodes of a cluster, as its API server knows them."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Network
 from typing import Any
 
-from steps.lib.errors import RefusedError, TransientError
-from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
-from steps.lib.targets.kubernetes.memory import Memory
-from steps.lib.targets.protocol import Node
 
 NODE_COUNT = 2
 """A path has at most two ends, and every node more is one more that can disturb them."""
 
 MEMBERS = "cnibench-nodes"
-"""Document with the nodes that a campaign began with, and the uplink of each."""
+"""Document with the names of the nodes that a campaign began with."""
+
+CLASS_LABEL = "cnibench.io/environment-class"
+EMULATED = "emulated"
+"""On nodes that are virtual machines of one machine, run in software perhaps: nothing is fast."""
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
@@ -49,6 +49,18 @@ def workers(nodes: Iterable[Any]) -> list[Any]:
     return [node for node in nodes if CONTROL_PLANE not in (node.metadata.labels or {})]
 
 
+def environment_class(nodes: Collection[Any]) -> str:
+    """What the nodes are: emulated ones say so by a label.
+
+    Nodes that share a kernel, as in the lab, share its CPUs: their numbers are CPU numbers.
+    """
+    if any((node.metadata.labels or {}).get(CLASS_LABEL) == EMULATED for node in nodes):
+        return EMULATED
+    return (
+        "cluster" if len({node.status.node_info.boot_id for node in nodes}) > 1 else "single-kernel"
+    )
+
+
 def address_of(node: Any) -> str:
     """The node's own address on the underlay.
 
@@ -59,35 +71,6 @@ def address_of(node: Any) -> str:
     if not found:
         raise RefusedError(f"node {node.metadata.name} has no InternalIP")
     return str(found[0])
-
-
-def remembered(memory: Memory) -> Mapping[str, str]:
-    """Uplinks of the nodes that a campaign began with, by name; empty before its beginning."""
-    return dict(json.loads(memory.load(MEMBERS) or "{}"))
-
-
-def remember(memory: Memory, nodes: Iterable[Node]) -> None:
-    """Keep the nodes that a campaign begins with."""
-    memory.save(MEMBERS, json.dumps({node.name: node.uplink for node in nodes}))
-
-
-def looked_at(agents: Agents, memory: Memory, node: Any) -> Node:
-    """A node as its agent sees it.
-
-    One that does not answer is as it was at the beginning: it must keep no other node tuned.
-
-    Raises:
-        TransientError: it does not answer, and there was no beginning yet.
-    """
-    name, address = str(node.metadata.name), address_of(node)
-    try:
-        uplink = str(agents.call(name, "facts", address=address)["uplink"])
-    except TransientError:
-        known = remembered(memory)
-        if name not in known:
-            raise
-        uplink = known[name]
-    return Node(name, address, uplink)
 
 
 def common_network(cidrs: Iterable[str]) -> str:
