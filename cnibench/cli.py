@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from cnibench import show
+from cnibench.cli_compare import compare, show_blocks_needed
 from cnibench.cli_features import features as show_features
+from cnibench.cli_history import history
 from cnibench.comparison import comparison
 from steps.lib import locking, sources
 from steps.lib.catalog import Catalog, Job, load_job
@@ -58,14 +60,24 @@ CampaignOption = Annotated[
 
 @app.command()
 def plan(
-    campaign: CampaignFile,
+    campaign: Annotated[Path | None, typer.Argument(help="Campaign file (YAML)")] = None,
     store: StoreOption = "results",
     tools: ToolsOption = None,
     cells: Annotated[
         bool, typer.Option("--cells", help="List every cell in running order")
     ] = False,
+    detect: Annotated[
+        str | None,
+        typer.Option("--detect", help="A difference, like 5%: how many blocks a side show it"),
+    ] = None,
 ) -> None:
     """Show every cell, the time, the traffic, and the smallest difference the plan can see."""
+    if detect is not None:
+        show_blocks_needed(detect, store)
+    if campaign is None:
+        if detect is None:
+            raise InputError("`plan` needs a campaign file, or --detect 5%")
+        return
     job = _load(campaign, tools)
     target = open_target(job.campaign.target)
     require(target)
@@ -145,6 +157,9 @@ def report(
     write_report(database, campaign, output)
     typer.echo(f"Report: {output.resolve()}")
 
+
+app.command()(compare)
+app.command()(history)
 
 catalog_app = typer.Typer(help="What campaigns can name.")
 app.add_typer(catalog_app, name="catalog")
