@@ -22,7 +22,7 @@ from steps.lib.models import PATHS, Cell, Limits, PathName, TargetSpec, TcpStrea
 from steps.lib.plan import PlannedCell
 from steps.lib.reading import Ends, Window
 from steps.lib.row import packets_of
-from steps.lib.targets.namespaces import NamespacesTarget
+from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.traffic import tool_for
 
 PLUGIN = "bridge-vxlan"

@@ -8,8 +8,8 @@ source "$(dirname "$0")/lib.sh"
 clone="$(dirname "$images")"
 venv="$clone/.venv"
 debian_packages=(
-    ca-certificates debian-archive-keyring debootstrap ethtool gpgv iproute2 iptables nftables
-    python3 python3-venv util-linux
+    ca-certificates debian-archive-keyring debootstrap ethtool gcc gpgv iproute2 iptables libc6-dev
+    nftables python3 python3-venv util-linux
 )
 
 main() {
@@ -42,7 +42,7 @@ identity() {
 inputs() {
     identity
     digest_of pyproject.toml requirements.lock images/{lib,setup}.sh \
-        images/*/{build.sh,*.lock,go.*,packages.txt}
+        images/*/{build.sh,*.c,*.lock,go.*,packages.txt}
 }
 
 is_ready() {

@@ -25,6 +25,13 @@ class Only(StrEnum):
     mgmt = "mgmt"
 
 
+class Nodes(StrEnum):
+    """What nodes are made of."""
+
+    namespaces = "namespaces"
+    vm = "vm"
+
+
 class Switch(StrEnum):
     """State of kube-proxy."""
 
@@ -64,10 +71,19 @@ def check(context: typer.Context) -> None:
 
 
 @app.command("up")
-def bring_up(context: typer.Context, only: OnlyOption = None) -> None:
+def bring_up(
+    context: typer.Context,
+    only: OnlyOption = None,
+    nodes: Annotated[
+        Nodes | None,
+        typer.Option(
+            help="What the target's nodes are: vm have a kernel of their own, and no speed"
+        ),
+    ] = None,
+) -> None:
     """Bring up what is missing; what runs stays as it is."""
     lab: Lab = context.obj
-    up(lab, select(only.value if only else None))
+    up(lab, select(only.value if only else None), nodes.value if nodes else None)
     say("up")
     typer.echo(f"export KUBECONFIG={lab.kubeconfig}")
 
@@ -119,6 +135,11 @@ def kube_proxy(
     change = service_proxy.switch_off if state is Switch.off else service_proxy.switch_on
     cluster = select(name.value)[0]
     with _at_work(context.obj, cluster):
+        if context.obj.kind_of_nodes(cluster) == "vm":
+            raise InputError(
+                f"the nodes of {cluster.name} are virtual machines, in which kube-proxy stays on: "
+                "bring the lab up with `--nodes namespaces`"
+            )
         for host in cluster.nodes:
             change(context.obj, host)
     say(f"{name.value}: kube-proxy is {state.value}")

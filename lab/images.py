@@ -28,10 +28,10 @@ IN_NODE = ("nsenter", "--mount", "--root", "--wd", "--target")
 CTR = ("/usr/local/bin/ctr", "--namespace", "k8s.io", "images")
 
 
-def prepare() -> None:
-    """Unpack the images if they are new."""
+def prepare() -> Path:
+    """Unpack the images if they are new; where they are."""
     with exclusively(LOCK):
-        _unpacked()
+        return _unpacked()
 
 
 def lay_down(folder: Path) -> None:
@@ -49,7 +49,7 @@ def complete(init_pid: int) -> None:
         # The archive is out of the node's sight, so it comes by standard input.
         script = 'archive=$1; shift; exec "$@" <"$archive"'
         command = [*entering, *CTR, "import", "--local", "-"]
-        _succeed(["sh", "-c", script, "import", str(archive), *command], UNPACK_TIMEOUT_S)
+        succeed(["sh", "-c", script, "import", str(archive), *command], UNPACK_TIMEOUT_S)
 
 
 def _unpacked() -> Path:
@@ -100,7 +100,7 @@ def _listing(entry: Path) -> Path:
 
 def _copy(source: Path, folder: Path) -> None:
     """Fill an empty folder of containerd with what is in another."""
-    _succeed(["cp", "--archive", "--link", f"{source}/.", str(folder)], COPY_TIMEOUT_S)
+    succeed(["cp", "--archive", "--link", f"{source}/.", str(folder)], COPY_TIMEOUT_S)
     for database in folder.rglob("*.db"):
         copy = database.with_suffix(".copy")
         shutil.copy2(database, copy)
@@ -108,7 +108,7 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _remove(place: Path) -> None:
-    _succeed(["rm", "--recursive", "--force", str(place)], COPY_TIMEOUT_S)
+    succeed(["rm", "--recursive", "--force", str(place)], COPY_TIMEOUT_S)
 
 
 def _unpack(folder: Path, archives: set[Path]) -> None:
@@ -116,10 +116,15 @@ def _unpack(folder: Path, archives: set[Path]) -> None:
     tools = [str(programs.program(name)) for name in ("containerd", "ctr")]
     command = [*isolated, str(DATA / "unpack-images.sh"), str(folder), *tools]
     command.append(str(DATA / "containerd-import.toml"))
-    _succeed([*command, *sorted(map(str, archives))], UNPACK_TIMEOUT_S)
+    succeed([*command, *sorted(map(str, archives))], UNPACK_TIMEOUT_S)
 
 
-def _succeed(command: list[str], timeout_s: float) -> None:
+def succeed(command: list[str], timeout_s: float) -> None:
+    """Run a program.
+
+    Raises:
+        CnibenchError: it failed; its last words are in the message.
+    """
     result = run(command, timeout_s=timeout_s)
     if result.exit_code != 0:
         said = result.stderr.decode("utf-8", "replace").strip()[-500:]

@@ -12,6 +12,7 @@ from typing import Literal
 from steps.lib.errors import InputError
 
 ClusterName = Literal["target", "mgmt"]
+NodeKind = Literal["namespaces", "vm"]
 
 UNDERLAY = IPv4Network("10.98.0.0/24")
 """Every lab has a switch of its own, so two labs may use the same addresses."""
@@ -23,6 +24,12 @@ API_PORT = 6443
 
 DEFAULT_PORT = 16443
 DATA = Path(__file__).parent / "data"
+
+NODES_FILE = "nodes"
+"""In a cluster's folder: the kind of its nodes."""
+
+EMULATION_FACTOR = 15.0
+"""How much longer a node takes for everything when a machine is emulated in software, at most."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,17 @@ class Lab:
     def folder(self, cluster: Cluster) -> Path:
         """Its certificates and kubeconfigs. It exists from the first step of ``up`` on."""
         return self.run / cluster.name
+
+    def kind_of_nodes(self, cluster: Cluster) -> NodeKind:
+        """What the nodes of a cluster are; ``up`` has written it down."""
+        file = self.folder(cluster) / NODES_FILE
+        return "vm" if file.exists() and file.read_text() == "vm" else "namespaces"
+
+    @property
+    def patience(self) -> float:
+        """By how much longer than usual one waits for something."""
+        kinds = [self.kind_of_nodes(cluster) for cluster in self.wanted()]
+        return EMULATION_FACTOR if "vm" in kinds else 1.0
 
     def wanted(self) -> list[Cluster]:
         """Clusters that somebody asked for by ``up`` and did not take down."""

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from string import Template
 
-from lab import certificates, images, network, processes, programs
+from lab import certificates, images, machines, network, processes, programs
 from lab.groups import Groups
-from lab.layout import DATA, Cluster, Host, Lab
+from lab.layout import DATA, Cluster, Host, Lab, cluster_of
 from steps.lib import tools
 from steps.lib.errors import CnibenchError
 
@@ -20,13 +20,18 @@ def start(lab: Lab, cluster: Cluster, host: Host) -> bool:
     """Start a node unless it runs; whether it was started.
 
     Its disk is kept if there is one: a node that died comes back with what was on it, as a machine
-    does. Its network and what was in memory begin anew.
+    does. Its network and what was in memory begin anew. A virtual machine's disk begins anew, too.
     """
-    if init_pid(lab, host) is not None:
+    if pid(lab, host) is not None:
         return False
     stop(lab, host)
-    network.plug(lab, host)
     disk = disk_of(lab, host)
+    if lab.kind_of_nodes(cluster) == "vm":
+        shutil.rmtree(disk, ignore_errors=True)
+        _configure(lab, cluster, host, disk / "upper")
+        machines.start(lab, host, disk)
+        return True
+    network.plug(lab, host)
     for folder in ("root", "work", "kubelet", "upper"):
         (disk / folder).mkdir(parents=True, exist_ok=True)
     _lay_down_images(disk)
@@ -45,8 +50,8 @@ def wait_containerd(lab: Lab, host: Host) -> None:
     """
 
     def complaint() -> str | None:
-        pid = init_pid(lab, host)
-        there = pid and Path(f"/proc/{pid}/root/run/containerd/containerd.sock").exists()
+        init = init_pid(lab, host)
+        there = init and Path(f"/proc/{init}/root/run/containerd/containerd.sock").exists()
         return None if there else "containerd has no socket yet"
 
     what = f"{host.name}: containerd up"
@@ -59,23 +64,30 @@ def stop(lab: Lab, host: Host) -> None:
     network.unplug(lab, host)
 
 
+def pid(lab: Lab, host: Host) -> int | None:
+    """Process of this machine that is a node, whatever kind of node; None when it does not run."""
+    cluster, _ = cluster_of(host.name)
+    is_machine = lab.kind_of_nodes(cluster) == "vm"
+    return machines.pid(lab, host) if is_machine else init_pid(lab, host)
+
+
 def init_pid(lab: Lab, host: Host) -> int | None:
     """Process of this machine that is process 1 of a node; None when the node does not run.
 
     A node that is just starting counts from when it has left the machine's root behind: before,
     whoever looks into its root would see and change the machine.
     """
-    for pid in Groups(lab.group).processes(host.name):
+    for each in Groups(lab.group).processes(host.name):
         try:
-            status = Path(f"/proc/{pid}/status").read_text()
-            if Path(f"/proc/{pid}/root").samefile("/"):
+            status = Path(f"/proc/{each}/status").read_text()
+            if Path(f"/proc/{each}/root").samefile("/"):
                 continue
         except OSError:
             continue
         inside = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[2:]
         # A pod's process 1 has yet another namespace between.
         if inside == ["1"]:
-            return pid
+            return each
     return None
 
 
@@ -139,8 +151,8 @@ def _configure(lab: Lab, cluster: Cluster, host: Host, upper: Path) -> None:
     for name, text in files.items():
         _write(upper / name, text)
     _write_secrets(lab, cluster, host, upper / "etc/kubernetes")
-    run = upper / "usr/local/lib/cnibench/node-run.sh"
-    _write(run, (DATA / "node-run.sh").read_text(), mode=0o755)
+    for name in ("node-run.sh", "machine-run.sh"):
+        _write(upper / "usr/local/lib/cnibench" / name, (DATA / name).read_text(), mode=0o755)
     _lay_down_plugins(upper / "opt/cni/bin")
     (upper / "etc/cni/net.d").mkdir(parents=True, exist_ok=True)
     if cluster.fixed_network:

@@ -67,6 +67,7 @@ def wait_until(
         TransientError: it did not come up in time; the last complaint is in the message.
     """
     log = log_of(lab, pieces[0])
+    timeout_s *= lab.patience
     deadline = time.monotonic() + timeout_s
     while (complaint := answer()) is not None:
         if ended := [piece for piece in pieces if not runs(lab, piece)]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from lab import processes, programs
+from lab import machines, processes, programs
 from lab.groups import hierarchies
-from lab.layout import CLUSTERS, Cluster, Lab, cache
+from lab.layout import CLUSTERS, Cluster, Lab, NodeKind, cache
 from steps.lib.errors import InputError
 from steps.lib.targets.namespaces.programs import run
 from steps.lib.targets.namespaces.requirements import TOPOLOGY_KINDS, link_kind_problem
@@ -38,7 +38,7 @@ OVERLAY = (
 """Mounts an overlay in the folder that is its first word."""
 
 
-def check(lab: Lab, clusters: Sequence[Cluster]) -> None:
+def check(lab: Lab, clusters: Sequence[Cluster], nodes: NodeKind | None) -> None:
     """Refuse a machine that cannot run the clusters.
 
     Raises:
@@ -47,7 +47,10 @@ def check(lab: Lab, clusters: Sequence[Cluster]) -> None:
     _require_root()
     starting = [each for each in clusters if not _runs(lab, f"{each.name}-apiserver")]
     problems = [*programs.missing(), *_kernel(), *_disk(lab), *_ports(lab, clusters)]
-    _refuse([*problems, *_memory(starting), *inotify_problems(starting)])
+    if nodes == "vm":
+        problems += machines.missing()
+    memory_problems = _memory(starting, nodes)
+    _refuse([*problems, *memory_problems, *inotify_problems(starting)])
 
 
 def check_machine(lab: Lab) -> None:
@@ -90,8 +93,11 @@ def _kernel() -> list[str]:
     return problems
 
 
-def _memory(clusters: Sequence[Cluster]) -> list[str]:
+def _memory(clusters: Sequence[Cluster], nodes: NodeKind | None) -> list[str]:
     needed = sum(MEMORY_MIB + DOORS_MEMORY_MIB * bool(each.doors) for each in clusters)
+    if nodes == "vm":
+        hosts = [host for each in clusters if not each.fixed_network for host in each.nodes]
+        needed += machines.MEMORY_MIB * len(hosts)
     free = psutil.virtual_memory().available >> 20
     if free >= needed:
         return []

@@ -7,8 +7,7 @@ set -euo pipefail
 source "$(dirname "$0")/../images/lib.sh"
 
 clone="$(dirname "$images")"
-# gcc and libc6-dev: one program has a part in C.
-debian_packages=(gcc libc6-dev openssl runc)
+debian_packages=(openssl runc)
 # In this order, so that a cluster can be started while the others are compiled.
 families=(containerd etcd kubernetes argo minio)
 pod_images=(
@@ -50,7 +49,7 @@ inputs() {
     printf '%s\n' "$cache"
     digest_of .tools/toolbox/cnibench-toolbox.json lab/*.sh lab/mirror.txt lab/images/* \
         lab/programs/*.sh lab/programs/*/* images/lib.sh images/step/* requirements.lock \
-        images/*/{build.sh,*.lock,go.*,packages.txt} <(images/step/sources.sh)
+        images/*/{build.sh,*.c,*.lock,go.*,packages.txt} <(images/step/sources.sh)
 }
 
 is_ready() {

@@ -91,7 +91,7 @@ def _piece(
     found = [_process(pid) for pid in Groups(lab.group).processes(name)]
     alive = [process for process in found if process is not None]
     if host is not None:
-        pid = node.init_pid(lab, host)
+        pid = node.pid(lab, host)
     else:
         pid = min(alive, key=lambda p: p[1])[0] if alive else None
     return Piece(

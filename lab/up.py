@@ -17,33 +17,38 @@ from lab import (
 )
 from lab.down import discard
 from lab.groups import Groups
-from lab.layout import DATA, Cluster, Host, Lab
+from lab.layout import DATA, NODES_FILE, Cluster, Host, Lab, NodeKind
 from lab.lock import exclusively
 from lab.progress import say
-from steps.lib.errors import TransientError
+from steps.lib.errors import InputError, TransientError
 
 REGISTER_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 120.0
 COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.15.0"
 
 
-def up(lab: Lab, clusters: Sequence[Cluster]) -> None:
+def up(lab: Lab, clusters: Sequence[Cluster], nodes: NodeKind | None = None) -> None:
     """Bring up clusters, from any state.
+
+    Args:
+        lab: Which lab.
+        clusters: Which of its clusters.
+        nodes: What the nodes of the target are to be; None is namespaces, or what they are.
 
     Raises:
         InputError: the machine lacks something; nothing was started.
         CnibenchError: a piece ended; its last words are in the message.
         TransientError: a piece did not come up in time.
     """
-    requirements.check(lab, clusters)
+    requirements.check(lab, clusters, nodes)
     # Before waiting for the lock, so that `down` ends those who wait, too.
     Groups(lab.group).enter()
     with exclusively(lab.group):
         for cluster in clusters:
-            _begin(lab, cluster)
+            _begin(lab, cluster, nodes)
         certificates.write_kubeconfig(lab)
         network.make_switch(lab)
-        if not all(node.init_pid(lab, host) for each in clusters for host in each.nodes):
+        if not all(node.pid(lab, host) for each in clusters for host in each.nodes):
             images.prepare()
         with ThreadPoolExecutor() as pool:
             for done in [pool.submit(_up, lab, cluster) for cluster in clusters]:
@@ -51,15 +56,30 @@ def up(lab: Lab, clusters: Sequence[Cluster]) -> None:
         management.link_target(lab)
 
 
-def _begin(lab: Lab, cluster: Cluster) -> None:
+def _begin(lab: Lab, cluster: Cluster, nodes: NodeKind | None) -> None:
     """Mark a cluster as wanted. What is left of one without certificates cannot be used again.
 
     They are below ``/run``, which is empty after the machine was started anew; disks are not.
     """
     if not certificates.pki(lab, cluster).is_dir():
         discard(lab, cluster)
+    kind = _kind(lab, cluster, nodes)
     lab.folder(cluster).mkdir(parents=True, exist_ok=True, mode=0o700)
+    (lab.folder(cluster) / NODES_FILE).write_text(kind)
     certificates.make(lab, cluster)
+
+
+def _kind(lab: Lab, cluster: Cluster, asked: NodeKind | None) -> NodeKind:
+    """What its nodes are to be; the management cluster's are never machines."""
+    if cluster.fixed_network:
+        return "namespaces"
+    found = lab.kind_of_nodes(cluster) if cluster in lab.wanted() else None
+    if found and asked not in (None, found):
+        raise InputError(
+            f"the nodes of {cluster.name} are of the kind {found!r}: before another kind comes up, "
+            f"`python -m lab down --only {cluster.name}`"
+        )
+    return asked or found or "namespaces"
 
 
 def _up(lab: Lab, cluster: Cluster) -> None:
@@ -68,7 +88,8 @@ def _up(lab: Lab, cluster: Cluster) -> None:
     _report(cluster, "started", [host.name for host in nodes])
     _report(cluster, "API server ready, started", control_plane.finish(lab, cluster))
     _apply_dns(lab, cluster)
-    for host in cluster.nodes:
+    # A virtual machine's disk was made with all images.
+    for host in cluster.nodes if lab.kind_of_nodes(cluster) == "namespaces" else ():
         node.wait_containerd(lab, host)
         _complete_images(lab, host)
     if cluster.doors:

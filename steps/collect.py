@@ -12,7 +12,8 @@ from steps.lib.stage import BlockInput, stage
 from steps.lib.state import BlockState
 from steps.lib.store import read_measurement
 
-STAGE_TIMES = ("install_s", "ready_s", "tune_s", "restore_s", "remove_s")
+STAGE_TIMES = ("install_s", "ready_s", "remove_s")
+TUNING_TIMES = ("tune_s", "restore_s")
 """Each is set by a stage that ended; a pod that was killed from outside notes no failure."""
 
 
@@ -52,7 +53,8 @@ def collect(collect_input: CollectInput) -> CollectOutput:
 def _verdict(context: Context, state: BlockState, ratio: float | None) -> tuple[str, str | None]:
     if state.failures:
         return "failed", failures_of(state)
-    unfinished = [name for name in STAGE_TIMES if getattr(state, name) is None]
+    expected = (*STAGE_TIMES, *(TUNING_TIMES if context.block.profile.entries else ()))
+    unfinished = [name for name in expected if getattr(state, name) is None]
     if unfinished:
         return "failed", f"stages were ended before they could say: {', '.join(unfinished)}"
     missing = unmeasured_cells(context.block, context.store)

@@ -37,11 +37,13 @@ class Stage:
         run: The Hera runner function.
         always: It runs although an earlier stage failed: putting things back.
         for_each: It runs once per item; a failed item does not stop the others.
+        only_if: Output of an earlier stage; where it is false there is nothing to do for this one.
     """
 
     run: Callable[..., Any]
     always: bool = False
     for_each: FanOut | None = None
+    only_if: str | None = None
 
     @property
     def name(self) -> str:
@@ -53,10 +55,10 @@ BLOCK = (
     Stage(preflight),
     Stage(install_plugin),
     Stage(verify_plugin),
-    Stage(tune_nodes),
+    Stage(tune_nodes, only_if="tunes"),
     Stage(plan_cells),
     Stage(run_cells, for_each=FanOut(output="groups", item="group")),
-    Stage(restore_nodes, always=True),
+    Stage(restore_nodes, always=True, only_if="tunes"),
     Stage(remove_plugin, always=True),
     Stage(collect, always=True),
 )

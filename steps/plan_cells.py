@@ -8,6 +8,7 @@ from steps.lib.cell_groups import cell_groups
 from steps.lib.evidence import offloads
 from steps.lib.missing import missing_cells
 from steps.lib.stage import BlockInput, stage
+from steps.lib.tuning import kept_settings
 
 
 class PlanCellsInput(BlockInput):
@@ -26,12 +27,16 @@ class PlanCellsOutput(Output):
 def plan_cells(plan_input: PlanCellsInput) -> PlanCellsOutput:
     """Compare the plan with the store.
 
-    Reads: keys of the block's measurements; what the nodes' devices offload.
-    Writes: the latter in the block's state, once: no cell may find it changed.
+    Reads: keys of the block's measurements; what the nodes' devices offload; settings of the nodes.
+    Writes: the latter two in the block's state, once: no cell may find them changed.
     Fails when: the store or the target does not answer.
     """
     context = plan_input.open()
-    if context.state().offloads is None:
-        context.update(offloads=offloads(context.target, context.block.plugin))
+    state = context.state()
+    if state.offloads is None:
+        context.update(
+            offloads=offloads(context.target, context.block.plugin),
+            settings=kept_settings(context.target, state.tuned),
+        )
     missing = missing_cells(context.block, context.target, context.store)
     return PlanCellsOutput(groups=cell_groups(context.block, missing))

@@ -2,8 +2,9 @@
 
 import uuid
 from datetime import UTC, datetime
+from typing import Annotated
 
-from hera.workflows import Output
+from hera.workflows import Output, Parameter
 
 from steps.lib.blocks import write_refused
 from steps.lib.context import Context
@@ -20,7 +21,11 @@ class PreflightInput(BlockInput):
 
 
 class PreflightOutput(Output):
-    """Nothing: what later stages need is on the target."""
+    """What else later stages need is on the target."""
+
+    tunes: Annotated[
+        bool, Parameter(name="tunes", description="Whether the profile has anything to set")
+    ]
 
 
 @stage(deadline_s=1800, retries=2)
@@ -44,7 +49,7 @@ def preflight(preflight_input: PreflightInput) -> PreflightOutput:
         write_refused(context.store, context.block, started_at, f"preflight: {error}")
         raise
     _claim(context)
-    return PreflightOutput()
+    return PreflightOutput(tunes=bool(context.block.profile.entries))
 
 
 def _claim(context: Context) -> None:

@@ -99,7 +99,9 @@ def _store(context: Context, measured: Measured) -> None:
     deadline = time.monotonic() + STORE_PATIENCE_S
     while True:
         try:
-            store_measurement(context.store, measured.row, measured.intervals, [], measured.raw)
+            store_measurement(
+                context.store, measured.row, measured.intervals, measured.histogram, measured.raw
+            )
             return
         except TransientError as error:
             if time.monotonic() > deadline:

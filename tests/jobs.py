@@ -25,6 +25,7 @@ UDP = {
     "omit_s": 0,
 }
 RR = {"id": "tcp-rr", "kind": "tcp-rr", "request_bytes": 1, "response_bytes": 1, "duration_s": 2}
+UDP_RR = RR | {"id": "udp-rr", "kind": "udp-rr", "tool": "transact", "omit_s": 1}
 
 LENIENT = Limits(
     steal_percent_max=100,

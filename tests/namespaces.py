@@ -9,7 +9,7 @@ from typing import Any
 from steps.lib import tools
 from steps.lib.models import PATHS, PathName, TargetSpec
 from steps.lib.reading import Ends
-from steps.lib.targets.namespaces import NamespacesTarget
+from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.protocol import Endpoint, EndpointRequest
 
 PORT = 30521

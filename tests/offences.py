@@ -14,8 +14,8 @@ from steps.lib.evidence import offloads
 from steps.lib.measure import Measured, measure
 from steps.lib.models import Matrix, PathName, Plugin, Profile, TargetSpec
 from steps.lib.state import BlockState
-from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.targets.namespaces.processes import Running
+from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.observations import Counters, CpuTimes
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 from tests.jobs import job, matrix, plugin, profile

@@ -1,6 +1,6 @@
 import pytest
 
-from steps.lib.cell_groups import CELLS_MAX, cell_groups, cells_of
+from steps.lib.cell_groups import GROUPS_MAX, cell_groups, cells_of
 from steps.lib.errors import InputError
 from steps.lib.plan import Block, make_plan
 from tests.jobs import TCP, job, matrix
@@ -22,7 +22,15 @@ def test_groups_hold_every_cell_once_in_its_order(cells: int, duration_s: int) -
     of = block(cells, duration_s)
     groups = cell_groups(of, ids(of))
     assert [c for group in groups for c in cells_of(of, group, ())] == ids(of)
-    assert max(len(cells_of(of, group, ())) for group in groups) <= CELLS_MAX
+
+
+@pytest.mark.parametrize("duration_s", [1, 20])
+def test_a_block_of_very_many_cells_has_few_groups_of_about_the_same_size(duration_s: int) -> None:
+    of = block(2000, duration_s)
+    groups = cell_groups(of, ids(of))
+    assert 5 < len(groups) <= GROUPS_MAX
+    sizes = [len(cells_of(of, group, ())) for group in groups]
+    assert max(sizes) - min(sizes) <= 3
 
 
 def test_only_what_is_missing_is_in_a_group() -> None:

@@ -84,9 +84,12 @@ def test_adding_a_profile(catalog: Catalog, tmp_path: Path) -> None:
 @pytest.mark.namespaces
 def test_adding_a_cell(catalog: Catalog, tmp_path: Path) -> None:
     added = catalog.matrices.load(add(catalog, "matrices", "add-a-cell"))
-    assert [cell.id for cell in added.cells] == ["cross-node.udp-64-bytes"]
+    assert [cell.id for cell in added.cells] == [
+        "cross-node.udp-64-bytes",
+        "cross-node.udp-rr-1000",
+    ]
     of = job(("bridge-routes",), of=added.model_copy(update={"limits": LENIENT}), target="docs")
-    assert statuses(of, tmp_path / "results") == [("bridge-routes", "base", "ok")]
+    assert statuses(of, tmp_path / "results") == [("bridge-routes", "base", "ok")] * 2
 
 
 def test_a_campaign_names_what_was_added(catalog: Catalog, tmp_path: Path) -> None:

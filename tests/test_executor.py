@@ -25,7 +25,7 @@ from steps.lib.settle import release, settle
 from steps.lib.state import BlockState, Failure
 from steps.lib.store import open_store
 from steps.lib.targets import open_target
-from tests.jobs import LENIENT, RR, TCP, UDP, job, matrix
+from tests.jobs import LENIENT, RR, TCP, UDP, UDP_RR, job, matrix
 
 pytestmark = pytest.mark.namespaces
 
@@ -90,16 +90,17 @@ def test_a_campaign_gives_one_row_for_each_cell_and_a_resume_adds_none(
 
 
 def test_numbers_of_a_row_are_there_and_agree_with_each_other(name: str, tmp_path: Path) -> None:
-    events(job(("bridge-routes",), of=matrix(TCP, UDP, RR), target=name), tmp_path)
+    events(job(("bridge-routes",), of=matrix(TCP, UDP, RR, UDP_RR), target=name), tmp_path)
     contradictions = select(
         tmp_path,
         """
         select cell from measurements
         where status = 'ok' and (cpu_busy_s <= 0 or cpu_busy_s > cpus * cpu_window_s or packets <= 0
             or abs(cycles_per_packet * packets / cycles - 1) > 1e-6
-            or (traffic <> 'tcp-rr' and throughput_bits_per_s is null)
-            or (traffic = 'tcp-rr' and (transactions_per_s is null or latency_us_p99 is null))
+            or (traffic not like '%-rr' and throughput_bits_per_s is null)
+            or (traffic like '%-rr' and (transactions_per_s is null or latency_us_p99 is null))
             or (traffic = 'udp-stream' and (lost_percent is null or offered_bits_per_s is null))
+            or (traffic = 'udp-rr' and (lost_percent is null or latency_us_p99_9 is null))
             or cpu_client_s <= 0 or cpu_server_s <= 0 or client_start_ms <= 0
             or (cpu_components is null) = (cpu_components_absent_because is null)
             or cpu_sampling_hz <> 99 or client_interface_packets <= 0)
@@ -114,6 +115,10 @@ def test_numbers_of_a_row_are_there_and_agree_with_each_other(name: str, tmp_pat
     )
     assert len(sampled) == len(select(tmp_path, "select 1 from measurements where status = 'ok'"))
     assert select(tmp_path, "select count(*) from intervals")[0][0] >= 3
+    counts = "select sum(transactions), any_value(transactions_per_s * m.duration_s)"
+    joined = "from histograms join measurements m using (measurement_id)"
+    ((in_buckets, counted),) = select(tmp_path, f"{counts} {joined}")
+    assert in_buckets == pytest.approx(counted)
 
 
 def test_the_goodput_fits_the_bytes_that_the_intervals_report(name: str, tmp_path: Path) -> None:
@@ -143,6 +148,7 @@ def test_a_profile_is_in_force_while_cells_run_and_gone_after_the_campaign(
         f"select distinct t.after from nodes, unnest(tuned) as u(t) where t.name = '{TUNED}'",
     )
     assert changed == [("2000",)]
+    assert select(tmp_path, "select tune_s > 0, restore_s > 0 from blocks") == [(True, True)]
 
 
 def test_what_a_killed_run_left_on_another_target_is_undone_first(

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from steps.lib.gates import GATES, NOISE, check_all, first_failure
+from steps.lib.gates import GATES, NOISE, Evidence, check_all, first_failure
 from steps.lib.gates.pitfalls import pitfalls
 from steps.lib.reading import CpuUse
 from steps.lib.targets.observations import CpuTimes, Instant
+from steps.lib.targets.wire import Seen
 from steps.lib.traffic import asked
 from steps.lib.traffic.protocol import DocumentError, Interval, VersionError
 from tests.evidence import (
@@ -37,7 +38,16 @@ def test_a_sound_cell_passes_every_gate(traffic: dict[str, Any]) -> None:
     assert first_failure(gates) is None, first_failure(gates)
 
 
+def encrypting(wire: Seen) -> Evidence:
+    """Of a plugin that claims to encrypt."""
+    plugin = sound().plugin
+    proof = plugin.paths["cross-node"].model_copy(update={"encrypted": True})
+    claiming = plugin.model_copy(update={"paths": plugin.paths | {"cross-node": proof}})
+    return replace(sound(), plugin=claiming, wire=wire)
+
+
 WRONG = {
+    "encryption": encrypting(Seen(frames=500, readable=1)),
     "placement": replace(sound(), ends=one_node()),
     "document-own": with_record(started_utc_s=1e9 - 60.0),
     "tool-version": replace(sound(), record=None, document_error=VersionError("3.12, only 3.18")),
@@ -167,6 +177,14 @@ def test_a_packet_larger_than_the_mtu_that_passes_fails() -> None:
     evidence = replace(sound(), probe={1450: True, 1451: True})
     failure = first_failure(check_all(evidence))
     assert failure and failure.gate == "path-mtu"
+
+
+@pytest.mark.parametrize(("frames", "verdict"), [(19, "fail"), (20, "pass")])
+def test_encryption_is_proven_by_enough_frames_of_which_none_is_readable(
+    frames: int, verdict: str
+) -> None:
+    gates = {g.gate: g for g in check_all(encrypting(Seen(frames=frames)))}
+    assert gates["encryption"].verdict == verdict
 
 
 def _proof(kind: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ import pytest
 from steps.lib.catalog import Catalog
 from steps.lib.models import PATH_NAMES, PATHS, PathName, Plugin
 from steps.lib.reading import Ends
-from steps.lib.targets.namespaces import NamespacesTarget
+from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.protocol import Endpoint, Inventory, Node
 from tests.namespaces import ends_of, pings, pod, prepared, send
 

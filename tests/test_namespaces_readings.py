@@ -15,7 +15,8 @@ from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientE
 from steps.lib.models import Needs, TargetSpec
 from steps.lib.setting import Setting
 from steps.lib.targets.cycles import Cycles
-from steps.lib.targets.namespaces import NamespacesTarget, cpu
+from steps.lib.targets.namespaces import cpu
+from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.perf_event import PERF_TYPE_SOFTWARE, Event
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 from tests.namespaces import PORT, ends_of, pod, prepared, send

@@ -17,7 +17,7 @@ from steps.lib.models import PathName
 from steps.lib.models.components import IDLE
 from steps.lib.reading import CpuUse, Ends, Window, read
 from steps.lib.targets import kernel_symbols, sampling
-from steps.lib.targets.namespaces import NamespacesTarget
+from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.observations import Sampled
 from steps.lib.targets.protocol import EndpointRequest
 from tests.namespaces import ends_of, prepared, send

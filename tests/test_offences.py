@@ -71,6 +71,17 @@ def test_a_tunnel_asked_and_traffic_routed_past_it(block: Bench) -> None:
     assert "wrong: client-node:vxlan.cnib, server-node:vxlan.cnib" in row["reason"]
 
 
+@pytest.mark.parametrize("name", ["bridge-vxlan", "bridge-routes"])
+def test_encryption_asked_and_off(name: str) -> None:
+    honest = plugin(name)
+    proof = honest.paths["cross-node"].model_copy(update={"encrypted": True})
+    claiming = honest.model_copy(update={"paths": honest.paths | {"cross-node": proof}})
+    with bench(claiming) as block:
+        row = block.row(UDP)
+    assert (row["status"], row["reason"].split(":")[0]) == (INVALID, "encryption")
+    assert not row["reason"].endswith(" 0 of them readable")
+
+
 def test_segments_cut_for_a_smaller_way(block: Bench) -> None:
     def shorten() -> None:
         with netns.inside("cnib-offend.pod-server"):

@@ -118,6 +118,17 @@ def test_the_block_runs_the_declared_stages_in_their_order_one_at_a_time() -> No
         assert f"{before.name}.Succeeded" in task["depends"]
 
 
+def test_only_tuning_is_left_out_and_only_where_there_is_nothing_to_tune() -> None:
+    document = rendered("block.yaml")
+    in_dag = tasks(templates(document)["block"])
+    conditions = {name: task["when"] for name, task in in_dag.items() if "when" in task}
+    tuned = "{{tasks.preflight.outputs.parameters.tunes}} == true"
+    assert conditions == {"tune-nodes": tuned, "restore-nodes": tuned}
+    assert in_dag["plan-cells"]["depends"] == "tune-nodes.Succeeded || tune-nodes.Skipped"
+    handler = tasks(templates(document)["restore"])
+    assert {task["when"] for task in handler.values()} == {"{{workflow.status}} != Succeeded"}
+
+
 @pytest.mark.parametrize("dag", ["block", "restore"])
 def test_what_puts_things_back_runs_whatever_happened_before(dag: str) -> None:
     in_dag = tasks(templates(rendered("block.yaml"))[dag])

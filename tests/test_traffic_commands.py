@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from steps.lib.models import Traffic
-from steps.lib.traffic import TOOLS, asked, tool_for
+from steps.lib.traffic import asked, tool_for
 
 TCP = {
     "id": "t", "kind": "tcp-stream", "streams": 4, "message_bytes": 131072, "duration_s": 30,
@@ -16,6 +16,8 @@ UDP = {
 }  # fmt: skip
 RR = {"id": "t", "kind": "tcp-rr", "request_bytes": 64, "response_bytes": 1024, "duration_s": 30}
 CRR = RR | {"kind": "tcp-crr"}
+PACED = RR | {"tool": "transact", "omit_s": 5, "rate_per_s": 1000}
+DATAGRAMS = RR | {"kind": "udp-rr", "tool": "transact"}
 
 
 def traffic(fields: dict[str, object], **changes: object) -> Traffic:
@@ -39,6 +41,9 @@ def command(fields: dict[str, object], **changes: object) -> str:
         (RR, "-4 -H 10.0.0.2 -p 30522"), (RR, "-t TCP_RR -l 30 -D -0.25"),
         (RR, "-- -P ,30523 -r 64,1024 -D -b 0 -k "), (CRR, "-t TCP_CRR -l 30 -D -0.25"),
         (CRR, "-- -P ,30523 -r 64,1024 -D -b 0 -k "),
+        (PACED, "client tcp 10.0.0.2 30524 64 1024 one 5 30 1000"),
+        (PACED | {"kind": "tcp-crr"}, "client tcp 10.0.0.2 30524 64 1024 each 5 30 1000"),
+        (DATAGRAMS, "client udp 10.0.0.2 30524 64 1024 one 0 30 0"),
     ],
 )  # fmt: skip
 def test_every_parameter_is_explicit(fields: dict[str, object], options: str) -> None:
@@ -56,13 +61,15 @@ def test_a_rate_that_streams_cannot_share_equally_is_refused() -> None:
         traffic(UDP, streams=3)
 
 
-@pytest.mark.parametrize("fields", [TCP, UDP, RR, CRR])
+@pytest.mark.parametrize("fields", [TCP, UDP, RR, CRR, PACED, DATAGRAMS])
 def test_each_kind_of_traffic_has_one_tool_and_its_ports(fields: dict[str, object]) -> None:
     made = traffic(fields)
-    assert [tool for tool in TOOLS if made.kind in tool.kinds] == [tool_for(made)]
-    server = tool_for(made).server_command(made)
-    assert "-4" in server
-    assert str(tool_for(made).ports[0]) in server
+    tool = tool_for(made)
+    assert made.kind in tool.kinds
+    assert fields.get("tool", tool.name) == tool.name
+    server = tool.server_command(made)
+    assert {"-4", "0.0.0.0"} & set(server), "IPv4 is asked for"
+    assert str(tool.ports[0]) in server
 
 
 def test_what_was_asked_is_every_field_but_the_names() -> None:
@@ -74,7 +81,7 @@ def test_what_was_asked_is_every_field_but_the_names() -> None:
     assert asked(traffic(UDP))["rate_bits_per_s"] == 1_000_000_000
     assert asked(traffic(RR)) == {
         "kind": "tcp-rr", "protocol": "tcp", "duration_s": 30, "request_bytes": 64,
-        "response_bytes": 1024,
+        "response_bytes": 1024, "omit_s": 0, "rate_per_s": None,
     }  # fmt: skip
 
 
@@ -82,3 +89,13 @@ def test_a_congestion_control_that_is_the_nodes_is_not_asked_of_the_tool() -> No
     assert "--congestion" not in command(TCP, congestion_control="node")
     left_open = asked(traffic(TCP, congestion_control="node"))
     assert left_open == {k: v for k, v in asked(traffic(TCP)).items() if k != "congestion_control"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [({"kind": "udp-rr"}, "kind"), ({"omit_s": 1}, "omit_s"), ({"rate_per_s": 10}, "rate_per_s")],
+)
+def test_what_netperf_cannot_do_is_refused_by_name(changes: dict[str, object], where: str) -> None:
+    with pytest.raises(ValidationError, match=r"is not for netperf; write `tool: transact`"):
+        traffic(RR, **changes)
+    assert getattr(traffic(RR, tool="transact", **changes), where) == changes[where]

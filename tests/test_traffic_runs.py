@@ -30,6 +30,8 @@ UDP = {
 }  # fmt: skip
 RR = {"id": "t", "kind": "tcp-rr", "request_bytes": 1, "response_bytes": 1, "duration_s": 2}
 CRR = RR | {"kind": "tcp-crr", "duration_s": 1}
+DISTRIBUTION = RR | {"tool": "transact", "omit_s": 1}
+DATAGRAMS = DISTRIBUTION | {"kind": "udp-rr"}
 
 WINDOW_TOLERANCE = 0.03
 TRIES = 3
@@ -150,8 +152,13 @@ def parsed(found: Run, made: Traffic) -> ToolRecord:
         traffic(TCP), traffic(TCP, streams=4, direction="reverse"), traffic(UDP, streams=4),
         traffic(UDP, direction="reverse"), traffic(TCP, omit_s=0, duration_s=1), traffic(RR),
         traffic(RR, request_bytes=64, response_bytes=4096, duration_s=1),
+        traffic(DISTRIBUTION, request_bytes=64, response_bytes=4096), traffic(DATAGRAMS),
+        traffic(DATAGRAMS, rate_per_s=2000, omit_s=0), traffic(DISTRIBUTION, kind="tcp-crr"),
     ],
-    ids=["tcp", "tcp-4-reverse", "udp-4", "udp-reverse", "tcp-no-omit", "rr", "rr-sizes"],
+    ids=[
+        "tcp", "tcp-4-reverse", "udp-4", "udp-reverse", "tcp-no-omit", "rr", "rr-sizes",
+        "distribution", "datagrams", "paced", "connections",
+    ],
 )  # fmt: skip
 def test_a_run_does_what_was_asked_and_marks_its_window(pair: Pair, made: Traffic) -> None:
     check(pair, made)
@@ -178,7 +185,10 @@ def check(pair: Pair, made: Traffic) -> None:
     pytest.fail(f"window of {found.window_s:.3f} s, the tool's intervals are {window_s:.3f} s")
 
 
-@pytest.mark.parametrize("made", [traffic(TCP), traffic(UDP), traffic(RR)], ids=lambda m: m.kind)
+ENDED = [traffic(each) for each in (TCP, UDP, RR, DISTRIBUTION, DATAGRAMS)]
+
+
+@pytest.mark.parametrize("made", ENDED, ids=lambda m: f"{m.kind}-{tool_for(m).name}")
 @pytest.mark.parametrize("end", ["client", "server"])
 def test_a_killed_end_gives_no_number(pair: Pair, made: Traffic, end: str) -> None:
     def kill(*ends: "subprocess.Popen[bytes]") -> None:
@@ -197,8 +207,38 @@ def test_an_interrupted_client_gives_no_number(pair: Pair, made: Traffic) -> Non
 
 
 def test_a_client_without_a_server_gives_no_number(pair: Pair) -> None:
-    for made in (traffic(TCP), traffic(RR)):
+    for made in (traffic(TCP), traffic(RR), traffic(DISTRIBUTION)):
         client = pair.start(0, tool_for(made).client_command(made, pair.addresses[1]))
         output, _ = client.communicate(timeout=10)
         with pytest.raises(DocumentError):
             parsed(Run(output), made)
+
+
+def test_a_paced_run_keeps_its_rate_and_times_requests_from_when_they_were_due(pair: Pair) -> None:
+    made = traffic(DISTRIBUTION, rate_per_s=100, omit_s=0, duration_s=2)
+
+    def stop(client: Any, server: "subprocess.Popen[bytes]") -> None:
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        server.send_signal(signal.SIGCONT)
+
+    record = parsed(run(pair, made, stop, after_s=0.8), made)
+    slow = sum(b.transactions for b in record.histogram if b.low_us > 100_000)
+    assert record.metrics["transactions_per_s"] == pytest.approx(100, rel=0.05)
+    assert slow > 20, "some 40 requests were due while the server stood still, not one"
+
+
+def test_a_lost_datagram_is_counted_and_is_no_latency(pair: Pair) -> None:
+    rule = "udp dport 30524 numgen inc mod 3000 0 drop"
+    chain = "{ type filter hook input priority 0; }"
+    inside = ["ip", "netns", "exec", pair.names[1]]
+    for command in ("add table inet loss", f"add chain inet loss in {chain}"):
+        subprocess.run([*inside, "nft", command], check=True)
+    subprocess.run([*inside, "nft", f"add rule inet loss in {rule}"], check=True)
+    try:
+        made = traffic(DATAGRAMS, omit_s=0)
+        record = parsed(run(pair, made), made)
+    finally:
+        subprocess.run([*inside, "nft", "delete table inet loss"], check=True)
+    assert int(record.metrics["lost_datagrams"] or 0) >= 1
+    assert 0 < float(record.metrics["latency_us_max"] or 0) < 1e6

@@ -5,7 +5,7 @@ them, and again as exit handler when the DAG did not succeed: it may have been s
 its deadline, before it came to them. A block that has nothing to put back makes them do nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hera.workflows import DAG, Parameter, WorkflowTemplate
@@ -80,9 +80,16 @@ def _dag(name: str, stages: Sequence[Stage], when: str | None = None) -> None:
         for index, stage in enumerate(stages):
             task = parts.task(stage, known)
             task.depends = _depends(stages[:index], stage)
-            task.when = when
+            task.when = when or _when(stage, known)
             if stage.for_each is None and not stage.always:
                 known |= _outputs(stage)
+
+
+def _when(stage: Stage, known: Mapping[str, str]) -> str | None:
+    """What must hold for a stage to have anything to do, where that is known."""
+    if stage.only_if is None or stage.only_if not in known:
+        return None
+    return f"{known[stage.only_if]} == true"
 
 
 def _outputs(stage: Stage) -> dict[str, str]:
@@ -102,7 +109,7 @@ def _depends(before: Sequence[Stage], stage: Stage) -> str | None:
         return ended if first.always else f"{first.name}.Succeeded && ({ended})"
     if last.for_each:
         return parts.ended(last.name, parts.ENDED[:-1])
-    return f"{last.name}.Succeeded"
+    return parts.ended(last.name, ("Succeeded", "Skipped") if last.only_if else ("Succeeded",))
 
 
 def _with_display_names(document: dict[str, Any]) -> dict[str, Any]:

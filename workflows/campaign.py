@@ -13,7 +13,8 @@ from hera.workflows import models as m
 
 from steps.leave_target import leave_target
 from steps.lib.catalog import Catalog, origins
-from steps.lib.models import Plugin
+from steps.lib.estimate import cell_time_s
+from steps.lib.models import Matrix, Plugin
 from steps.pipeline import Stage, input_model
 from steps.plan_blocks import plan_blocks
 from steps.write_report import write_report
@@ -149,7 +150,7 @@ def _campaign(known: dict[str, str]) -> None:
 def _common_fields(*, with_name: bool) -> dict[str, dict[str, Any]]:
     catalog = Catalog()
     fields = {
-        "matrix": _choice(catalog.matrices.names),
+        "matrix": _choice(_matrices()),
         "target": _choice(catalog.targets.names),
         "repeats": {"value": REPEATS},
         "seed": {"value": SEED},
@@ -167,6 +168,15 @@ def _plugins() -> list[Plugin]:
 def _locked(plugins: Sequence[Plugin]) -> list[str]:
     """Names of those that can be installed as they are: each source has a digest on record."""
     return [plugin.name for plugin in plugins if all(o.digest for o in origins(plugin))]
+
+
+def _matrices() -> list[str]:
+    """Names of all, the shortest first: who just tries a form has not to wait long."""
+    return [matrix.name for matrix in sorted(Catalog().matrices, key=_expected_s)]
+
+
+def _expected_s(matrix: Matrix) -> float:
+    return sum(cell_time_s(cell.traffic) for cell in matrix.cells)
 
 
 def _choice(names: Sequence[str]) -> dict[str, Any]:

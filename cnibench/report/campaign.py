@@ -25,7 +25,7 @@ class Traffic:
 
     @property
     def kind(self) -> str:
-        """tcp-stream, udp-stream, tcp-rr or tcp-crr."""
+        """tcp-stream, udp-stream, tcp-rr, tcp-crr or udp-rr."""
         return str(self.document["kind"])
 
 
@@ -121,14 +121,22 @@ _TIME = """
 
 def _label(entry: Mapping[str, Any]) -> str:
     kind = entry["kind"]
-    if kind == "tcp-rr":
-        return "TCP request/response"
-    if kind == "tcp-crr":
-        return "TCP new connections"
+    if kind.endswith("rr"):
+        return _transactions(entry)
     label = f"TCP, {_streams(entry)}" if kind == "tcp-stream" else f"UDP at {_rate(entry)}"
     if kind == "udp-stream" and entry["streams"] > 1:
         label += f", {_streams(entry)}"
     return label + (", reverse" if entry.get("direction") == "reverse" else "")
+
+
+def _transactions(entry: Mapping[str, Any]) -> str:
+    kinds = {
+        "tcp-rr": "TCP request/response",
+        "tcp-crr": "TCP new connections",
+        "udp-rr": "UDP request/response",
+    }
+    rate = entry.get("rate_per_s")
+    return kinds[entry["kind"]] + (f" at {rate} per second" if rate else "")
 
 
 def _streams(entry: Mapping[str, Any]) -> str:

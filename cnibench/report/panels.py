@@ -15,7 +15,7 @@ from cnibench.report.tables import Numbers
 from cnibench.report.words import is_control
 
 STREAMS = ("tcp-stream", "udp-stream")
-TRANSACTIONS = ("tcp-rr", "tcp-crr")
+TRANSACTIONS = ("tcp-rr", "tcp-crr", "udp-rr")
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,14 @@ build() {
         | tee "$log_file" | show_phases \
         || fail 1 "toolbox: debootstrap failed, see $log_file: $(tail --lines=1 "$log_file")"
     rm --recursive --force "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log
+    gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$1/usr/local/bin/transact" \
+        "$images/toolbox/transact.c" -lm || fail 1 "toolbox: transact does not compile"
     # Debootstrap copies them from the machine; the tool box is to be the same on all.
     : >"$1/etc/resolv.conf"
     : >"$1/etc/hostname"
     verify "$1" "iperf 3.18" iperf3 --version
     verify "$1" "Netperf version 2.7.1" netperf -V
-    verify "$1" "sockperf, version 3.7" sockperf --version
+    verify "$1" "transact 1" transact --version
     write_versions "$1" >"$1/cnibench-toolbox.json"
 }
 
@@ -46,17 +48,20 @@ verify() {
     [[ $output == *"$2"* ]] || fail 1 "toolbox: '${*:3}' must print '$2', but printed: $output"
 }
 
-# Holds no date, so that a digest of the file identifies the tools.
+# Holds no date, so that a digest of the file identifies the tools; of our own program its source,
+# since compilers differ.
 write_versions() {
-    local architecture
+    local architecture transact
+    transact="$(sha256sum "$images/toolbox/transact.c")"
     architecture="$(chroot "$1" dpkg --print-architecture)"
     # shellcheck disable=SC2016 # The names in braces are dpkg-query's own.
     chroot "$1" dpkg-query --show --showformat='${Package}\t${Version}\n' | python3 -c '
 import json, sys
 packages = dict(line.split() for line in sys.stdin)
-box = {"suite": sys.argv[1], "architecture": sys.argv[2], "packages": packages}
-print(json.dumps(box, indent=2, sort_keys=True))' "$suite" "$architecture"
+box = {"suite": sys.argv[1], "architecture": sys.argv[2], "packages": packages,
+       "programs": {"transact": sys.argv[3]}}
+print(json.dumps(box, indent=2, sort_keys=True))' "$suite" "$architecture" "${transact%% *}"
 }
 
 cache_entry toolbox \
-    "$(digest_of "$images/toolbox/packages.txt" "$images/toolbox/build.sh")" build
+    "$(digest_of "$images"/toolbox/{packages.txt,build.sh,transact.c})" build

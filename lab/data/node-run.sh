@@ -11,7 +11,8 @@ main() {
     while [[ ! -S $socket ]]; do sleep 0.05; done
     supervise kubelet --config=/etc/kubernetes/kubelet.yaml \
         --kubeconfig=/etc/kubernetes/kubelet.kubeconfig \
-        --hostname-override="$NODE_NAME" --node-ip="$NODE_ADDRESS" &
+        --hostname-override="$NODE_NAME" --node-ip="$NODE_ADDRESS" \
+        ${NODE_LABELS:+--node-labels="$NODE_LABELS"} &
     supervise kube-proxy --config=/etc/kubernetes/kube-proxy.yaml &
     while :; do wait; sleep 1; done
 }

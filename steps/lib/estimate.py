@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from steps.lib.models import Cell, Traffic, UdpStream
 from steps.lib.plan import Plan, run_time_s
+
+if TYPE_CHECKING:
+    import duckdb
 
 CELL_OVERHEAD_S = 0.8
 BLOCK_OVERHEAD_S = 6.0
@@ -18,7 +20,7 @@ Rates = Mapping[tuple[str, str], float]
 """Median rate in bit/s that the store already holds, by path and kind of traffic."""
 
 
-def rates_of(database: duckdb.DuckDBPyConnection) -> Rates:
+def rates_of(database: "duckdb.DuckDBPyConnection") -> Rates:
     """What the measurements of a store say about rates."""
     found = database.execute(
         "select path, traffic, median(throughput_bits_per_s) from measurements "
@@ -27,7 +29,7 @@ def rates_of(database: duckdb.DuckDBPyConnection) -> Rates:
     return {(path, traffic): rate for path, traffic, rate in found}
 
 
-def spread_of(database: duckdb.DuckDBPyConnection) -> dict[str, float]:
+def spread_of(database: "duckdb.DuckDBPyConnection") -> dict[str, float]:
     """Variation between blocks that the store holds, in percent, by kind of traffic.
 
     Median over all cells of standard deviation / mean, for cells with at least two blocks.

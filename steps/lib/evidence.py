@@ -4,7 +4,8 @@ All of it is read while the node is idle; what it costs of a cell's time is meas
 ``benchmarks/overhead.py``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from steps.lib.context import Context
@@ -13,7 +14,11 @@ from steps.lib.plan import PlannedCell, pod_mtu, underlay_mtu
 from steps.lib.reading import Ends, Reading, read
 from steps.lib.state import BlockState
 from steps.lib.targets.protocol import Endpoint, Target
+from steps.lib.targets.wire import Seen
 from steps.lib.tuning import ReadBack, never_set, read_back
+
+Watching = Callable[[], Seen | None]
+"""Ends it and tells what was seen; None where nothing was to be proven."""
 
 ICMP_HEADERS_BYTES = 28
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
@@ -64,6 +69,17 @@ def look_after(context: Context, state: BlockState, ends: Ends) -> After:
         port_range=target.read_endpoint_setting(ends.client, PORT_RANGE),
         reading=reading,
     )
+
+
+@contextmanager
+def watching(context: Context, planned: PlannedCell, ends: Ends) -> Iterator[Watching]:
+    """Look at the wire until the end of the block, where the plugin claims to encrypt it."""
+    if not context.block.plugin.paths[planned.cell.path].encrypted:
+        yield lambda: None
+        return
+    addresses = (ends.client.address, ends.server.address)
+    with context.target.watching(ends.client.node, addresses) as stop:
+        yield stop
 
 
 def fingerprint(target: Target) -> str | None:

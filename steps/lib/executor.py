@@ -136,7 +136,9 @@ class _BlockRun:
             raise errors[0]
 
     def tried(self, stage: Stage) -> bool:
-        """Run a stage, all of its items; whether the block may go on."""
+        """Run a stage, all of its items, unless it is not needed; whether the block may go on."""
+        if stage.only_if and not self.known[stage.only_if]:
+            return True
         for item in self._items(stage):
             self.report(Event(self.block, stage.name))
             try:

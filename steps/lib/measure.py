@@ -38,13 +38,14 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement, ready to be stored: its row, its intervals, the tool's own words.
+    """One measurement, ready to be stored: its row, its parts, the tool's own words.
 
     ``noise`` are the machine's readings if they are why the try does not count, else None.
     """
 
     row: dict[str, Any]
     intervals: list[dict[str, Any]]
+    histogram: list[dict[str, Any]]
     raw: bytes
     noise: dict[str, Any] | None = None
 
@@ -93,9 +94,13 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     fingerprint = look.fingerprint(target)
     with endpoints(target, path, tool) as ends:
         before = look.look_before(context, state, planned, ends)
-        with target.sampling(context.job.matrix.cpu_sampling_hz) as sampling:
+        with (
+            look.watching(context, planned, ends) as watched,
+            target.sampling(context.job.matrix.cpu_sampling_hz) as sampling,
+        ):
             run = run_traffic(target, tool, planned, ends)
             sampled = _sampled(sampling, run.window(ends))
+            wire = watched()
         after = look.look_after(context, state, ends)
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
@@ -115,6 +120,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         port_range=after.port_range,
         offloads=state.offloads or {},
         same_document=_same_document(context, planned, run),
+        wire=wire,
         baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
     )
     identity = _identity(context, planned, state)
@@ -135,7 +141,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled)
     window = evidence.window
     noise = _noise(window, row) if window and row["status"] == "noisy" else None
-    return Measured(row, _interval_rows(row, record), raw, noise)
+    return Measured(row, *_parts(row, record), raw, noise)
 
 
 def _sampled(sampling: Sampling, window: Window | None) -> Sampled:
@@ -152,7 +158,7 @@ def failed(context: Context, planned: PlannedCell, state: BlockState, reason: st
         "rejected_attempts": [],
         "gates": [],
     }
-    return Measured(row, [], raw_document("", b"", reason.encode(), -1))
+    return Measured(row, [], [], raw_document("", b"", reason.encode(), -1))
 
 
 @contextmanager
@@ -297,8 +303,12 @@ def _noise(window: Window, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _interval_rows(row: dict[str, Any], record: ToolRecord | None) -> list[dict[str, Any]]:
+def _parts(
+    row: dict[str, Any], record: ToolRecord | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of ``intervals`` and of ``histograms``."""
     if record is None:
-        return []
+        return [], []
     keys = {name: row[name] for name in ("campaign", "block", "cell", "measurement_id")}
-    return [keys | vars(interval) for interval in record.intervals]
+    intervals, histogram = record.intervals, record.histogram
+    return [keys | vars(part) for part in intervals], [keys | vars(part) for part in histogram]

@@ -25,11 +25,13 @@ from steps.lib.models import (
     Profile,
     TargetSpec,
     Traffic,
-    UdpStream,
+    datagram_sizes,
 )
 from steps.lib.tables import METHOD_VERSION
 
 Role = Literal["cell", "reference"]
+
+NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
 
 UDP_HEADERS_BYTES = 28
 """IPv4 (20) and UDP (8) headers around a datagram's payload."""
@@ -94,6 +96,7 @@ class Block:
             self.unsupported_reason
             or _target_lacks(self.job.campaign.target, path)
             or self.plugin.unsupported.get(path)
+            or (None if path in self.plugin.paths else NOT_STATED)
         )
 
 
@@ -200,14 +203,15 @@ def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
 
 def _check_datagrams(job: Job) -> None:
     for cell in job.matrix.cells:
-        if not isinstance(cell.traffic, UdpStream) or PATHS[cell.path].address == "loopback":
+        if PATHS[cell.path].address == "loopback":
             continue
-        for plugin, profile in product(job.plugins, job.profiles):
+        sizes = datagram_sizes(cell.traffic)
+        for plugin, profile, name in product(job.plugins, job.profiles, sizes):
             limit = pod_mtu(job, plugin, profile) - UDP_HEADERS_BYTES
-            if cell.traffic.message_bytes > limit and cell.path in plugin.paths:
+            if sizes[name] > limit and cell.path in plugin.paths:
                 raise InputError(
-                    f"matrix {job.matrix.name}: traffic {cell.traffic.id}: message_bytes: "
-                    f"{cell.traffic.message_bytes} does not fit unfragmented with plugin "
+                    f"matrix {job.matrix.name}: traffic {cell.traffic.id}: {name}: "
+                    f"{sizes[name]} does not fit unfragmented with plugin "
                     f"{plugin.name} (pod MTU {limit + UDP_HEADERS_BYTES}); write at most {limit}"
                 )
 

@@ -9,8 +9,6 @@ from typing import Any
 import jsonpatch
 import jsonpointer
 import yaml
-from helm_python import Chart as HelmChart
-from helm_python import HelmError
 
 from steps.lib.errors import InputError
 from steps.lib.models import Applied, Chart, ObjectReference, Plugin
@@ -123,6 +121,10 @@ def _unpacked(document: Any) -> list[Any]:
 
 
 def _of_chart(folder: Path, chart: Chart, values: Mapping[str, str]) -> list[Object]:
+    # It loads a large library, which only who installs a chart needs.
+    from helm_python import Chart as HelmChart
+    from helm_python import HelmError
+
     try:
         loaded = HelmChart.load(folder)
         texts = loaded.render(

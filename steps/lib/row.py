@@ -97,10 +97,14 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
     """The denominator of cycles per packet, and which counter it is.
 
     TCP streams: segments of the sender, which are MSS-sized also under TSO. UDP: datagrams that
-    arrived. Transactions: segments of both ends, since both directions are the work.
+    arrived. Transactions: segments or datagrams of both ends, since both directions are the work.
     """
     if isinstance(traffic, UdpStream):
         return packets_received(window, traffic), "Udp.InDatagrams of receiver"
+    if traffic.protocol == "udp":
+        counter = "Udp.InDatagrams"
+        where = "the shared namespace" if window.ends.shared else "both ends"
+        return _both_ends(window, counter), f"{counter} of {where}"
     if window.ends.shared:
         return window.stack("client", "Tcp.OutSegs"), "Tcp.OutSegs of the shared namespace"
     if isinstance(traffic, Stream):

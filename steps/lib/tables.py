@@ -56,7 +56,7 @@ _CELL_IDENTITY = (
         "without traffic",
     ),
     _text("path", "Who talks to whom"),
-    _text("traffic", "Kind of traffic: tcp-stream, udp-stream, tcp-rr, tcp-crr"),
+    _text("traffic", "Kind of traffic: tcp-stream, udp-stream, tcp-rr, tcp-crr, udp-rr"),
     _text("protocol", "Transport protocol"),
     _text(
         "direction", "forward: the client sends; reverse: the server sends; null for transactions"
@@ -66,6 +66,9 @@ _CELL_IDENTITY = (
     _count("request_bytes", "Size of a request; null for streams", "byte"),
     _count("response_bytes", "Size of a response; null for streams", "byte"),
     _count("offered_bits_per_s", "Stated UDP rate, all streams together", "bit/s"),
+    _count(
+        "offered_transactions_per_s", "Stated rate of requests; null: as fast as answered", "1/s"
+    ),
     _count("duration_s_asked", "Seconds to measure", "s"),
     _count("omit_s", "Seconds left out at the start", "s"),
 )
@@ -100,8 +103,8 @@ BLOCKS = (
     _text("environment_fingerprint", "sha256 of kernel, processor, tools, underlay"),
     _number("install_s", "s", "From the first change to the last, without the proof that it works"),
     _number("ready_s", "s", "From the first change to a proven data path"),
-    _number("tune_s", "s", "Applying the profile and reading it back"),
-    _number("restore_s", "s", "Putting settings back and reading them back"),
+    _number("tune_s", "s", "Applying the profile and reading it back; null if it has no entries"),
+    _number("restore_s", "s", "Putting settings back and reading them back; null likewise"),
     _number("remove_s", "s", "Removing the plugin, residue check included"),
     _number("idle_busy_cpus", "CPU", "CPUs busy with no traffic, plugin installed"),
     _count(
@@ -202,9 +205,13 @@ MEASUREMENTS = (
     _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver"),
     _number("sent_bits_per_s", "bit/s", "Rate at the sender"),
     _count("retransmits", "TCP segments sent again: by the sender; of transactions, by both ends"),
-    _number("lost_percent", "%", "UDP datagrams that did not arrive"),
-    _count("lost_datagrams", "UDP datagrams that did not arrive"),
-    _count("datagrams", "UDP datagrams sent"),
+    _number(
+        "lost_percent",
+        "%",
+        "UDP datagrams that did not arrive; of udp-rr, requests that had no answer",
+    ),
+    _count("lost_datagrams", "UDP datagrams that did not arrive; of udp-rr as above"),
+    _count("datagrams", "UDP datagrams sent; of udp-rr, requests"),
     _count("out_of_order", "UDP datagrams out of order"),
     _number("jitter_us", "us", "UDP inter-arrival jitter (RFC 1889), as the receiver says"),
     _number("rtt_us_mean", "us", "TCP round trip under load, as the kernel says, mean of streams"),
@@ -214,6 +221,7 @@ MEASUREMENTS = (
     _number("latency_us_p50", "us", "Median of transactions"),
     _number("latency_us_p90", "us", "90th percentile of transactions"),
     _number("latency_us_p99", "us", "99th percentile of transactions"),
+    _number("latency_us_p99_9", "us", "99.9th percentile; of tools that give a histogram"),
     _number("latency_us_max", "us", "Longest transaction"),
     _number("latency_us_stddev", "us", "Standard deviation of transactions"),
     _count("mss_bytes", "TCP maximum segment size of the connection", "byte"),

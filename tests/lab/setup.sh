@@ -4,3 +4,5 @@ set -euo pipefail
 source "$(dirname "$0")/../../images/lib.sh"
 
 install_debian_packages chromium
+# And a kernel for nodes that are virtual machines.
+"$(dirname "$0")/../../lab/machine/setup.sh"

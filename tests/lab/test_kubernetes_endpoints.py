@@ -285,6 +285,21 @@ def test_what_a_killed_run_left_is_taken_away(cluster: Attached) -> None:
         assert api.call(listing, NAMESPACE, label_selector=SELECTOR).items == []
 
 
+def test_the_last_pod_that_ends_waits_for_all(cluster: Attached, endpoints: Endpoints) -> None:
+    with endpoints.make(EndpointRequest("server", "pod", 0)):
+        for _ in range(2):  # The second takes the place of the first, which may still be ending.
+            with endpoints.make(EndpointRequest("client", "pod", 1)) as made:
+                assert endpoints.start(made, ["true"], "client").stop(5)[0] == 0
+    assert [pods.read(cluster.api, f"cnibench-{n}") for n in ("server", "client")] == [None, None]
+
+
+def test_pods_struck_off_have_no_network(cluster: Attached, pod: PodEndpoint) -> None:
+    pods.end(cluster.api, pod.pod)
+    while (left := pods.read(cluster.api, pod.pod)) and not pods.is_torn_down(left):
+        pass
+    assert pod.pair not in cluster.endpoints().reading({"node": pod.node})[1]["node"].devices
+
+
 # ---------- proof of the pod network
 def test_a_working_pod_network_is_proven(cluster: Attached) -> None:
     probe.prove(cluster.api, cluster.agents, cluster.nodes, cluster.spec)

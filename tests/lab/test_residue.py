@@ -70,7 +70,7 @@ def left_on_purpose(lab: Lab) -> Report:
     """Leave everything behind the last cell of each block."""
 
     def report(event: Event | Start) -> None:
-        if isinstance(event, Event) and event.stage == "restore-nodes" and event.status is None:
+        if isinstance(event, Event) and event.stage == "remove-plugin" and event.status is None:
             on_node(lab, "\n".join(LEFT))
 
     return report

@@ -31,6 +31,7 @@ GATES: tuple[Gate, ...] = (
     document.rate_offered,
     document.receiver_goodput,
     path.path_taken,
+    path.encryption,
     path.mss,
     state.listen_queue,
     state.conntrack_as_begun,

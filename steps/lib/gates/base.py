@@ -6,6 +6,7 @@ from typing import Literal
 
 from steps.lib.models import Cell, Limits, Plugin
 from steps.lib.reading import Ends, Window
+from steps.lib.targets.wire import Seen
 from steps.lib.traffic.protocol import DocumentError, Tool, ToolRecord
 
 Verdict = Literal["pass", "fail", "not_applicable"]
@@ -33,6 +34,8 @@ class Evidence:
     devices when the block began, by ``<node>/<device>``. ``same_document`` is the cell of the block
     that had the very same document, if there is one. ``baseline_tracked`` is of a reference cell
     only: whether the block's first one had its connections tracked, as far as that is known.
+    ``wire`` is what was seen of the connection on the client node's uplink, where the plugin claims
+    to encrypt.
     """
 
     cell: Cell
@@ -52,6 +55,7 @@ class Evidence:
     offloads: Mapping[str, int] = field(default_factory=dict)
     same_document: str | None = None
     baseline_tracked: bool | None = None
+    wire: Seen | None = None
 
     @property
     def the_record(self) -> ToolRecord:

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 from steps.lib.gates.base import Evidence, Found, gate, verdict
-from steps.lib.models import Stream, UdpStream
+from steps.lib.models import Stream, Traffic, Transactions, UdpStream
 from steps.lib.row import packets_received
 from steps.lib.traffic import asked
 from steps.lib.traffic.protocol import VersionError
@@ -78,19 +78,30 @@ def rate_stated(e: Evidence) -> Found:
 
 
 @gate(
-    evidence="The sender's own count of bytes against the stated rate",
+    evidence="The sender's own count of bytes, or of requests, against the stated rate",
     source="esnet/iperf issues #841, #386, #296: the generator is the limit",
     needs=("record",),
 )
 def rate_offered(e: Evidence) -> Found:
-    """The sender offered what was stated: loss and goodput are the network's, not its own."""
-    if not isinstance(e.cell.traffic, UdpStream):
+    """The sender offered what was stated: loss, goodput and latency are not its own."""
+    stated = _stated_rate(e.cell.traffic)
+    if stated is None:
         return "not_applicable", "no stated rate"
-    wanted, sent = e.cell.traffic.rate_bits_per_s, e.the_record.metrics.get("sent_bits_per_s")
+    wanted, unit, metric = stated
+    sent = e.the_record.metrics.get(metric)
     if sent is None:
         return "fail", "the tool does not say what it sent"
-    text = f"{100 * sent / wanted:.1f} % of {wanted} bit/s were sent"
+    text = f"{100 * sent / wanted:.1f} % of {wanted} {unit} were sent"
     return verdict(abs(sent - wanted) <= RATE_TOLERANCE * wanted), text
+
+
+def _stated_rate(traffic: Traffic) -> tuple[int, str, str] | None:
+    """The rate, its unit, and the metric that tells what came of it."""
+    if isinstance(traffic, UdpStream):
+        return traffic.rate_bits_per_s, "bit/s", "sent_bits_per_s"
+    if isinstance(traffic, Transactions) and traffic.rate_per_s is not None:
+        return traffic.rate_per_s, "requests/s", "transactions_per_s"
+    return None
 
 
 @gate(

@@ -142,8 +142,9 @@ def _explained_bytes(e: Evidence) -> dict[str, float]:
     found = {end: float(e.the_window.stack(end, "Tcp.OutSegs")) * headers for end in ends}
     if not isinstance(traffic, Stream):
         transactions = float(record.metrics["transactions_per_s"] or 0) * wall_s
-        found["client"] += transactions * traffic.request_bytes
-        found["server"] += transactions * traffic.response_bytes
+        datagrams = transactions * headers if traffic.protocol == "udp" else 0.0
+        found["client"] += transactions * traffic.request_bytes + datagrams
+        found["server"] += transactions * traffic.response_bytes + datagrams
         return found
     sender = "server" if traffic.direction == "reverse" else "client"
     sent = float(record.metrics.get("sent_bits_per_s") or 0) / 8 * wall_s

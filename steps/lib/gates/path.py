@@ -8,8 +8,11 @@ SILENT_SHARE = 0.02
 SILENT_BYTES = 64 * 1024
 """A silent device may still carry ARP, probes and control connections."""
 
+WATCHED_FRAMES_MIN = 20
+
 TCP_IP_HEADERS_BYTES = 40
 TCP_TIMESTAMPS_BYTES = 12
+UDP_IP_HEADERS_BYTES = 28
 
 
 @gate(
@@ -114,6 +117,23 @@ def path_taken(e: Evidence) -> Found:
     return verdict(not wrong), f"{text}; wrong: {', '.join(wrong)}" if wrong else text
 
 
+@gate(
+    evidence="Frames on the uplink of the client's node, looked at in bursts all through the run: "
+    "the headers of the connection's own packets, at any depth",
+    source="encryption that was asked for and was off: the traffic flows all the same",
+    cost="where the plugin claims encryption only: copying some 500 frames a second",
+)
+def encryption(e: Evidence) -> Found:
+    """Where the plugin claims to encrypt, nobody between the nodes can read the connection."""
+    if not e.plugin.paths[e.cell.path].encrypted:
+        return "not_applicable", "the plugin claims none on this path"
+    assert e.wire is not None, "what is claimed was watched"
+    text = f"{e.wire.frames} frames on the wire, {e.wire.readable} of them readable"
+    if e.wire.frames < WATCHED_FRAMES_MIN:
+        return "fail", f"{text}: too few to prove anything"
+    return verdict(not e.wire.readable), text
+
+
 def _moved(e: Evidence, reference: str) -> int | None:
     place, device = e.ends.device(reference)
     return None if device is None else e.the_window.device_bytes(place, device)
@@ -122,11 +142,13 @@ def _moved(e: Evidence, reference: str) -> int | None:
 def payload_bytes(e: Evidence) -> float:
     """Bytes that must have crossed every device of the path while the counters ran.
 
-    Of transactions the headers are most of it: each is at least one segment in each direction. A
+    Of transactions the headers are most of it: each is at least one packet in each direction. A
     tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
     """
     metrics, wall_s = e.the_record.metrics, e.the_window.cpu.wall_s
     if isinstance(e.cell.traffic, Stream):
         return 0.9 * float(metrics["throughput_bits_per_s"] or 0) / 8 * wall_s
-    size = TCP_IP_HEADERS_BYTES + max(e.cell.traffic.request_bytes, e.cell.traffic.response_bytes)
+    traffic = e.cell.traffic
+    headers = UDP_IP_HEADERS_BYTES if traffic.protocol == "udp" else TCP_IP_HEADERS_BYTES
+    size = headers + max(traffic.request_bytes, traffic.response_bytes)
     return 0.9 * float(metrics["transactions_per_s"] or 0) * size * wall_s

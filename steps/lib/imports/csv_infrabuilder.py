@@ -34,8 +34,8 @@ COLUMNS = (
 STATUSES = {"ok": "ok", "cpu-missing": "ok", "iperf-error": "failed", "no-json": "invalid"}
 DURATION_TOLERANCE = 0.02
 LONGEST_RATIO = 1.5
-"""A run that was cut is short. One that is late is no damage: 47 of the published 536 took more than
-2 % longer than asked, up to 65.6 s of 60 s. They are kept, and their evidence says so."""
+"""A run that was cut is short. One that is late is no damage: 47 of the published 536 took more
+than 2 % longer than asked, up to 65.6 s of 60 s. They are kept, and their evidence says so."""
 RATE_TOLERANCE = 0.02
 LOSS_TOLERANCE_PERCENT = 0.05
 """In the published runs share and counts differ by up to 0.038 points; why is not known."""

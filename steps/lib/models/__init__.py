@@ -30,9 +30,10 @@ from steps.lib.models.matrix import (
     Matrix,
     Stream,
     TcpStream,
-    TcpTransactions,
     Traffic,
+    Transactions,
     UdpStream,
+    datagram_sizes,
 )
 from steps.lib.models.path import (
     PATH_NAMES,
@@ -101,9 +102,10 @@ __all__ = [
     "TargetKind",
     "TargetSpec",
     "TcpStream",
-    "TcpTransactions",
     "Traffic",
+    "Transactions",
     "UdpStream",
     "VersionCommand",
     "Vxlan",
+    "datagram_sizes",
 ]

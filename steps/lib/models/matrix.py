@@ -87,29 +87,58 @@ class UdpStream(Stream):
         return "udp"
 
 
-class TcpTransactions(Timed):
-    """One transaction after the other: request, response (netperf).
+class Transactions(Timed):
+    """One transaction after the other: request, response.
 
-    ``tcp-rr`` keeps one connection; ``tcp-crr`` opens a new one for each transaction.
-    netperf has no warm-up to leave out, so there is no ``omit_s``.
+    ``tcp-rr`` and ``udp-rr`` keep one socket; ``tcp-crr`` opens a connection for each transaction.
     """
 
-    kind: Literal["tcp-rr", "tcp-crr"]
-    request_bytes: int = Field(ge=1, le=1 << 16)
-    response_bytes: int = Field(ge=1, le=1 << 16)
+    kind: Literal["tcp-rr", "tcp-crr", "udp-rr"]
+    tool: Literal["netperf", "transact"] = Field(
+        default="netperf",
+        description="netperf, which published data was made with; or transact, which gives whole "
+        "distributions, leaves out a warm-up, paces requests, and has `udp-rr`",
+    )
+    request_bytes: int = Field(ge=1, le=UDP_PAYLOAD_BYTES_MAX)
+    response_bytes: int = Field(ge=1, le=UDP_PAYLOAD_BYTES_MAX)
+    omit_s: int = Field(default=0, ge=0, le=60, description="Seconds left out at the start")
+    rate_per_s: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Requests a second, each timed from when it was due; null: as fast as answered",
+    )
+
+    @model_validator(mode="after")
+    def _the_tool_can_do_it(self) -> Self:
+        wanted = {
+            "kind": self.kind == "udp-rr",
+            "omit_s": self.omit_s > 0,
+            "rate_per_s": self.rate_per_s is not None,
+        }
+        for name, is_more in wanted.items():
+            if self.tool == "netperf" and is_more:
+                value = getattr(self, name)
+                raise FieldError(f"{value!r} is not for netperf; write `tool: transact`", name)
+        return self
 
     @property
-    def protocol(self) -> Literal["tcp"]:
+    def protocol(self) -> Literal["tcp", "udp"]:
         """Transport protocol."""
-        return "tcp"
-
-    @property
-    def omit_s(self) -> int:
-        """Seconds left out at the start: none."""
-        return 0
+        return "udp" if self.kind == "udp-rr" else "tcp"
 
 
-Traffic = Annotated[TcpStream | UdpStream | TcpTransactions, Field(discriminator="kind")]
+def datagram_sizes(traffic: "Traffic") -> dict[str, int]:
+    """Bytes of the datagrams that traffic sends, by the field that says so; none for TCP."""
+    if traffic.protocol == "tcp":
+        return {}
+    names = (
+        ("message_bytes",) if isinstance(traffic, Stream) else ("request_bytes", "response_bytes")
+    )
+    return {name: getattr(traffic, name) for name in names}
+
+
+Traffic = Annotated[TcpStream | UdpStream | Transactions, Field(discriminator="kind")]
 
 
 class Limits(Model):
@@ -154,7 +183,7 @@ class Cell(Model):
         """The cell's identity as columns of the result tables; null where it has no meaning."""
         traffic = self.traffic
         stream = traffic if isinstance(traffic, Stream) else None
-        transactions = traffic if isinstance(traffic, TcpTransactions) else None
+        transactions = traffic if isinstance(traffic, Transactions) else None
         return {
             "path": self.path,
             "traffic": traffic.kind,
@@ -167,6 +196,7 @@ class Cell(Model):
             "offered_bits_per_s": (
                 traffic.rate_bits_per_s if isinstance(traffic, UdpStream) else None
             ),
+            "offered_transactions_per_s": transactions.rate_per_s if transactions else None,
             "duration_s_asked": traffic.duration_s,
             "omit_s": traffic.omit_s,
         }

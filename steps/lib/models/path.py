@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 PathName = Literal[
-    "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host"
-]
+    "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host",
+    "host-to-pod", "pod-to-host", "pod-to-node-port",
+]  # fmt: skip
 PATH_NAMES: tuple[PathName, ...] = get_args(PathName)
 
 EndpointKind = Literal["pod", "host", "external"]
@@ -30,6 +31,8 @@ class Path:
         address: Which address of the server the client dials.
         published: The server's ports are published: on its node (CNI ``portMappings``), or by a
             Service with an address in the cluster and a port on the nodes.
+        every_plugin_states_it: The file of a plugin says what carries the path, or why it cannot
+            exist; else a file that does not is one of which nobody has found out yet.
     """
 
     client: Placement
@@ -37,6 +40,7 @@ class Path:
     address: AddressKind
     published: bool = False
     description: str = ""
+    every_plugin_states_it: bool = True
 
 
 PATHS: dict[PathName, Path] = {
@@ -65,5 +69,27 @@ PATHS: dict[PathName, Path] = {
     ),
     "host-to-host": Path(
         Placement("host", 0), Placement("host", 1), "node", description="node to node, no pods"
+    ),
+    "host-to-pod": Path(
+        Placement("host", 0),
+        Placement("pod", 1),
+        "pod",
+        description="node to a pod on another node",
+        every_plugin_states_it=False,
+    ),
+    "pod-to-host": Path(
+        Placement("pod", 0),
+        Placement("host", 1),
+        "node",
+        description="pod to another node itself",
+        every_plugin_states_it=False,
+    ),
+    "pod-to-node-port": Path(
+        Placement("pod", 0),
+        Placement("pod", 1),
+        "node",
+        published=True,
+        description="pod to a port published on the node of a pod there",
+        every_plugin_states_it=False,
     ),
 }

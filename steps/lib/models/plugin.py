@@ -12,6 +12,8 @@ from steps.lib.models.source import Source
 
 TargetKind = Literal["namespaces", "kubernetes"]
 
+ENCRYPTING = ("wireguard", "ipsec")
+
 DeviceRef = Annotated[
     str,
     StringConstraints(pattern=r"^(client|server|client-node|server-node):(@pair|@uplink|[\w.-]+)$"),
@@ -31,6 +33,10 @@ class PathEvidence(Model):
         min_length=1, description="Each must move at least the payload of the measured window"
     )
     silent: tuple[DeviceRef, ...] = Field(default=(), description="Each must stay nearly still")
+    encrypted: bool = Field(
+        default=False,
+        description="Whether nobody between the nodes can read what the pods say to each other",
+    )
 
 
 class Feature(Model):
@@ -97,10 +103,22 @@ class Plugin(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _what_encrypts_says_on_which_path(self) -> Self:
+        claimed = any(path.encrypted for path in self.paths.values())
+        if self.encapsulation in ENCRYPTING and not claimed:
+            raise FieldError(
+                f"encapsulation {self.encapsulation!r} encrypts; write `encrypted: true` on each "
+                "path where it does, so that it is proven there",
+                "paths",
+            )
+        return self
+
     def _paths(self) -> tuple[PathName, ...]:
         """Those that one of the plugin's targets has: Services are of kubernetes only."""
         services = "kubernetes" in self.targets
-        return tuple(name for name, p in PATHS.items() if services or p.address != "service")
+        stated = ((name, p) for name, p in PATHS.items() if p.every_plugin_states_it)
+        return tuple(name for name, p in stated if services or p.address != "service")
 
     @model_validator(mode="after")
     def _what_is_applied_has_a_source_and_an_api_server(self) -> Self:

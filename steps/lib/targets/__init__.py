@@ -19,6 +19,6 @@ def open_target(spec: TargetSpec) -> Target:
         from steps.lib.targets.kubernetes.target import KubernetesTarget
 
         return KubernetesTarget(spec)
-    from steps.lib.targets.namespaces import NamespacesTarget
+    from steps.lib.targets.namespaces.target import NamespacesTarget
 
     return NamespacesTarget(spec, tools.toolbox_of(spec))

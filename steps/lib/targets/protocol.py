@@ -13,6 +13,7 @@ from steps.lib.models import EndpointKind, Plugin, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
+from steps.lib.targets.wire import Watching
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,13 @@ class Target(Protocol):
     def nodes(self) -> Sequence[Node]:
         """The nodes, at least two, in a fixed order."""
 
+    def node(self, name: str) -> Node | None:
+        """One of ``nodes``, also while another one does not answer; None if there is none.
+
+        Raises:
+            TransientError: it does not answer.
+        """
+
     def all_nodes(self) -> Sequence[Node]:
         """Every node that a plugin is installed on: these, and those that are not measured."""
 
@@ -241,6 +249,12 @@ class Target(Protocol):
 
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all nodes, each so many times a second, until the end of the block."""
+
+    def watching(self, node: Node, addresses: tuple[str, str]) -> Watching:
+        """Look at frames on a node's uplink for what two addresses say to each other.
+
+        It ends with the block, or when what is yielded is called, which tells what was seen.
+        """
 
     # ---------- memory of the block, kept on the target
     def load_state(self) -> BlockState | None:

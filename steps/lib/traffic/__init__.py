@@ -1,16 +1,18 @@
 """Traffic tools. Adding one = one file beside this one, and one entry in ``TOOLS``."""
 
-from steps.lib.models import Stream, TcpStream, Traffic
+from steps.lib.models import Stream, TcpStream, Traffic, Transactions
 from steps.lib.traffic.iperf3 import Iperf3
 from steps.lib.traffic.netperf import Netperf
 from steps.lib.traffic.protocol import Tool
+from steps.lib.traffic.transact import Transact
 
-TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf())
+TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf(), Transact())
 
 
 def tool_for(traffic: Traffic) -> Tool:
-    """The tool that makes this kind of traffic."""
-    return next(tool for tool in TOOLS if traffic.kind in tool.kinds)
+    """The tool that makes this kind of traffic; of transactions the one that the cell names."""
+    able = (tool for tool in TOOLS if traffic.kind in tool.kinds)
+    return next(t for t in able if not isinstance(traffic, Transactions) or t.name == traffic.tool)
 
 
 def asked(traffic: Traffic) -> dict[str, str | int | None]:
@@ -18,7 +20,9 @@ def asked(traffic: Traffic) -> dict[str, str | int | None]:
 
     A bulk test without a stated rate asks for none: a tool that paced it did something else.
     """
-    parameters = traffic.model_dump(exclude={"id", "paths"}) | {"protocol": traffic.protocol}
+    parameters = traffic.model_dump(exclude={"id", "paths", "tool"}) | {
+        "protocol": traffic.protocol
+    }
     if isinstance(traffic, Stream):
         parameters.setdefault("rate_bits_per_s", None)
     if isinstance(traffic, TcpStream) and traffic.chosen_congestion_control is None:

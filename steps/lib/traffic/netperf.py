@@ -4,7 +4,7 @@ import re
 import signal
 from collections.abc import Sequence
 
-from steps.lib.models import TcpTransactions, Traffic
+from steps.lib.models import Traffic, Transactions
 from steps.lib.traffic.netperf_reading import SELECTION, Record, read_record
 from steps.lib.traffic.protocol import (
     Boundary,
@@ -90,7 +90,7 @@ class Netperf:
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """Options after ``--`` belong to the test; ``-D`` there is TCP_NODELAY on both ends."""
-        assert isinstance(traffic, TcpTransactions), "tool_for gives netperf transactions only"
+        assert isinstance(traffic, Transactions), "tool_for gives netperf transactions only"
         return (
             "netperf", "-4", "-H", address, "-p", str(CONTROL_PORT), "-P", "1",
             "-t", _TESTS[traffic.kind], "-l", str(traffic.duration_s), "-D", str(-REPORT_STEP_S),
@@ -154,6 +154,8 @@ def _effective(record: Record) -> dict[str, str | int | float | None]:
         "request_bytes": record.count("REQUEST_SIZE"),
         "response_bytes": record.count("RESPONSE_SIZE"),
         "duration_s": int(record.option(r" -l ([0-9]+) ")),
+        "omit_s": 0,  # it has no warm-up to leave out
+        "rate_per_s": None,
         "server_port": record.count("DEST_PORT"),
         "send_buffer_bytes": record.count("LSS_SIZE_END"),
         "receive_buffer_bytes": record.count("RSR_SIZE_END"),

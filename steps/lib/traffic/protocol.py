@@ -30,6 +30,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """Transactions that took at least ``low_us`` and less than ``high_us``, in the whole window."""
+
+    low_us: float
+    high_us: float
+    transactions: int
+
+
+@dataclass(frozen=True)
 class ToolRecord:
     """What the tool says it did: the row is made from this, never from the request.
 
@@ -38,6 +47,7 @@ class ToolRecord:
     ``started_utc_s`` is the document's date, in seconds since 1970 by the client's clock.
     ``metrics`` are columns of the measurements table. ``client_address_at_server`` is what the
     server saw as its peer: it differs from ``client_address`` where the path translates addresses.
+    ``histogram`` has the same edges in every run of a tool, so that those of several runs add up.
     """
 
     tool: str
@@ -53,6 +63,7 @@ class ToolRecord:
     receiver_side: bool = field(default=False)
     client_address_at_server: str | None = None
     started_utc_s: float | None = None
+    histogram: tuple[Bucket, ...] = ()
 
 
 Boundary = Literal["window-start", "window-end"]

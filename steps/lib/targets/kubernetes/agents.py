@@ -26,9 +26,6 @@ COMMAND = ("env", f"PYTHONPATH={FOLDER}", "python3", "-B", "-m", program.MODULE)
 ANSWER_TIMEOUT_S = 60.0
 """For any call; what takes longer by itself has a ``timeout_s`` of its own, which is added."""
 
-ENDED = ("Failed", "Succeeded")
-"""Phases of a pod that never runs again: an evicted one stays, in the first of them."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -190,7 +187,7 @@ class Agents:
         pod = pods.read(self._api, _name(node))
         if pod is None or pod.metadata.deletion_timestamp is not None:
             return True
-        return pod.status.phase in ENDED
+        return pod.status.phase in pods.ENDED
 
     def _is_there(self, node: str) -> bool:
         pod = pods.read(self._api, _name(node))

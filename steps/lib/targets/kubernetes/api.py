@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 import websocket
@@ -19,7 +19,6 @@ import yaml
 from kubernetes import config
 from kubernetes.client import (
     ApiClient,
-    AppsV1Api,
     Configuration,
     CoordinationV1Api,
     CoreV1Api,
@@ -30,6 +29,9 @@ from kubernetes.config.config_exception import ConfigException
 
 from steps.lib import pod
 from steps.lib.errors import InputError, OwnershipError, RefusedError, TransientError
+
+if TYPE_CHECKING:
+    from kubernetes.client import AppsV1Api
 
 NAMESPACE = "cnibench"
 """Everything of ours on the target is in this namespace."""
@@ -124,8 +126,11 @@ class Api:
         return CoreV1Api(self.client)
 
     @cached_property
-    def apps(self) -> AppsV1Api:
+    def apps(self) -> "AppsV1Api":
         """DaemonSets and Deployments."""
+        # Its many classes are needed by few: importing them takes a tenth of a second.
+        from kubernetes.client import AppsV1Api
+
         return AppsV1Api(self.client)
 
     @cached_property

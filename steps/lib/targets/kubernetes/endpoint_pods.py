@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from steps.lib.errors import CnibenchError
+from steps.lib.setting import Setting
 from steps.lib.targets.kubernetes.api import PART_OF
 from steps.lib.targets.kubernetes.launcher import FIFO, LAUNCHER, MARK_VARIABLE
+from steps.lib.targets.namespaces.settings import is_inherited
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 
 LABELS = PART_OF | {"app.kubernetes.io/component": "endpoint"}
@@ -64,6 +66,21 @@ def _container(group: str, image: str, mark: str) -> dict[str, Any]:
         # Congestion controls that only an administrator may choose are chosen by some cells.
         "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}},
         "env": [{"name": MARK_VARIABLE, "value": mark}],
+    }
+
+
+def expected_settings(endpoint: Endpoint, tuned: Mapping[Setting, str]) -> dict[str, str]:
+    """Settings of tuned nodes that a fresh endpoint must show.
+
+    In a lab whose nodes are namespaces, pods inherit from the machine and not from their node: such
+    a profile is then not in force in pods, and the gate says so.
+    """
+    if endpoint.kind == "external":
+        return {}
+    return {
+        setting.name: value
+        for setting, value in tuned.items()
+        if setting.kind == "sysctl" and (endpoint.kind == "host" or is_inherited(setting.name))
     }
 
 

@@ -65,6 +65,10 @@ class Endpoints:
         self._plugin_namespaces = plugin_namespaces
         self._strangers = Strangers(api, plugin_namespaces)
         self._services = Services(api, agents, self._nodes)
+        self._asked_for: set[str] = set()
+        """Names of pods whose endpoints are in use, from before they are made."""
+        self._ending: set[str] = set()
+        """Names of pods that were told to end and not yet waited for."""
         self._present: dict[str, PodEndpoint] = {}
         self._running: dict[tuple[str, str], Running] = {}
 
@@ -77,8 +81,10 @@ class Endpoints:
     def make(self, request: EndpointRequest) -> Iterator[Endpoint]:
         """Make an endpoint for the time of the block; its tools end with it.
 
+        Of several at a time none is waited for but by the last that goes: their pods end together.
+
         Raises:
-            RefusedError: the pod does not start, or a Service does not work.
+            RefusedError: the pod does not start or is not gone, or a Service does not work.
             InputError: the target has no external client.
         """
         if request.kind == "external":
@@ -86,6 +92,9 @@ class Endpoints:
                 yield endpoint
             return
         name = f"cnibench-{request.name}"
+        if name in self._ending:
+            self._wait_gone()
+        self._asked_for.add(name)
         with afterwards(lambda: self._take_away(name), f"pod={name} could not be taken away"):
             yield self._made(name, request)
 
@@ -97,6 +106,7 @@ class Endpoints:
             self._services.delete(service.metadata.name)
         listed = api.get(api.core.list_namespaced_pod, NAMESPACE, label_selector=SELECTOR)
         pods.delete(api, *(pod.metadata.name for pod in (listed.items if listed else ())))
+        self._ending.clear()
         self._present.clear()
         self._running.clear()
         self._external.take_away()
@@ -259,11 +269,19 @@ class Endpoints:
         return replace(place, service_address=address)
 
     def _take_away(self, name: str) -> None:
+        self._asked_for.discard(name)
         self._present.pop(name, None)
         for key in [key for key in self._running if key[0] == name]:
             del self._running[key]
         self._services.delete(name)
-        pods.delete(self._api, name)
+        pods.end(self._api, name)
+        self._ending.add(name)
+        if not self._asked_for:
+            self._wait_gone()
+
+    def _wait_gone(self) -> None:
+        names, self._ending = self._ending, set()
+        pods.wait_gone(self._api, *names)
 
     def _probed(self, place: PodEndpoint, command: Sequence[str]) -> dict[str, Any]:
         told: dict[str, Any] = self._agents.call(

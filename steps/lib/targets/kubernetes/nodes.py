@@ -1,6 +1,6 @@
 """The nodes of a cluster, as its API server knows them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -12,6 +12,10 @@ NODE_COUNT = 2
 
 MEMBERS = "cnibench-nodes"
 """Document with the names of the nodes that a campaign began with."""
+
+CLASS_LABEL = "cnibench.io/environment-class"
+EMULATED = "emulated"
+"""On nodes that are virtual machines of one machine, run in software perhaps: nothing is fast."""
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
@@ -43,6 +47,18 @@ def those(api: Api, names: Iterable[str]) -> list[Any]:
 def workers(nodes: Iterable[Any]) -> list[Any]:
     """Nodes that run no control plane."""
     return [node for node in nodes if CONTROL_PLANE not in (node.metadata.labels or {})]
+
+
+def environment_class(nodes: Collection[Any]) -> str:
+    """What the nodes are: emulated ones say so by a label.
+
+    Nodes that share a kernel, as in the lab, share its CPUs: their numbers are CPU numbers.
+    """
+    if any((node.metadata.labels or {}).get(CLASS_LABEL) == EMULATED for node in nodes):
+        return EMULATED
+    return (
+        "cluster" if len({node.status.node_info.boot_id for node in nodes}) > 1 else "single-kernel"
+    )
 
 
 def address_of(node: Any) -> str:

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kubernetes.client import V1DeleteOptions, V1Preconditions
+
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
 from steps.lib.targets.kubernetes.readiness import pod_says
@@ -28,6 +30,9 @@ HOPELESS = (
     "StartError",
 )
 """States of a container that waiting does not change."""
+
+ENDED = ("Failed", "Succeeded")
+"""Phases of a pod that never runs again: an evicted one stays, in the first of them."""
 
 REQUEST_ANNOTATION = "cnibench.io/request"
 
@@ -127,14 +132,30 @@ def explained(api: Api, pod: Pod) -> str:
 def delete(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
     """Take pods away and wait until they are gone, their network too. Absent is fine.
 
-    Those of a node that does not report are struck off: only the node could say that they have
-    ended, and it ends them when it comes back.
+    Raises:
+        RefusedError: see ``wait_gone``.
+    """
+    end(api, *names)
+    wait_gone(api, *names, timeout_s=timeout_s)
+
+
+def end(api: Api, *names: str) -> None:
+    """Have pods end, without waiting for it. Absent is fine."""
+    for name in names:
+        api.get(api.core.delete_namespaced_pod, name, NAMESPACE)
+
+
+def wait_gone(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
+    """Wait until pods that were told to end are gone, their network too.
+
+    What of them is left in the API server is struck off as soon as their node says that nothing is
+    left there: it would do so itself a second later, when it next looks at all pods. Those of a
+    node that does not report are struck off as well: only the node could say that they have ended,
+    and it ends them when it comes back.
 
     Raises:
         RefusedError: one is still there when the time is over.
     """
-    for name in names:
-        api.get(api.core.delete_namespaced_pod, name, NAMESPACE)
     deadline = time.monotonic() + timeout_s
     for name in names:
         while (pod := read(api, name)) is not None:
@@ -146,8 +167,27 @@ def delete(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
             late = time.monotonic() > deadline - timeout_s + NODE_MAY_NEED_S
             if late and node_problem(api, pod.spec.node_name):
                 logger.warning("pod=%s node=%s is struck off", name, pod.spec.node_name)
-                api.get(api.core.delete_namespaced_pod, name, NAMESPACE, grace_period_seconds=0)
+                _strike_off(api, pod)
+            elif is_torn_down(pod):
+                _strike_off(api, pod)
             time.sleep(POLL_S)
+
+
+def is_torn_down(pod: Pod) -> bool:
+    """Whether a pod that was told to end has no container and no network any more.
+
+    A kubelet before 1.29 does not say the latter.
+    """
+    conditions = {c.type: c.status for c in pod.status.conditions or []}
+    has_no_network = conditions.get("PodReadyToStartContainers") == "False"
+    told_to_end = pod.metadata.deletion_timestamp is not None
+    return told_to_end and pod.status.phase in ENDED and has_no_network
+
+
+def _strike_off(api: Api, pod: Pod) -> None:
+    this_one = V1Preconditions(uid=pod.metadata.uid)
+    body = V1DeleteOptions(grace_period_seconds=0, preconditions=this_one)
+    api.get(api.core.delete_namespaced_pod, pod.metadata.name, NAMESPACE, body=body)
 
 
 def node_problem(api: Api, name: str) -> str | None:

@@ -17,6 +17,7 @@ SHARED = (
     "steps/lib/targets/perf_event.py",
     "steps/lib/targets/proc.py",
     "steps/lib/targets/sampling.py",
+    "steps/lib/targets/wire.py",
     "steps/lib/targets/namespaces/netns.py",
     "steps/lib/targets/namespaces/programs.py",
     "steps/lib/targets/namespaces/settings.py",

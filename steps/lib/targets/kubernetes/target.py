@@ -19,12 +19,13 @@ from steps.lib.targets.kubernetes import nodes as cluster
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api, connect
 from steps.lib.targets.kubernetes.baseline import Baseline
+from steps.lib.targets.kubernetes.endpoint_pods import expected_settings
 from steps.lib.targets.kubernetes.endpoints import Endpoints
 from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.kubernetes.plugin_memory import plugin_memory_bytes
-from steps.lib.targets.namespaces.settings import is_inherited
+from steps.lib.targets.kubernetes.watching import watching
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
     Endpoint,
@@ -36,6 +37,7 @@ from steps.lib.targets.protocol import (
     Process,
     Target,
 )
+from steps.lib.targets.wire import Watching
 
 STATE = "cnibench-state"
 
@@ -67,9 +69,8 @@ class KubernetesTarget:
 
     @cached_property
     def environment_class(self) -> str:
-        """Nodes that share a kernel, as in the lab, share its CPUs: numbers are CPU numbers."""
-        boots = {node.status.node_info.boot_id for node in self._measured}
-        return "single-kernel" if len(boots) == 1 else "cluster"
+        """What its nodes are."""
+        return cluster.environment_class(self._measured)
 
     @cached_property
     def _members(self) -> list[Any]:
@@ -96,20 +97,21 @@ class KubernetesTarget:
         self._all_agents.ensure()
         return self._all_agents
 
+    def _seen(self, members: Sequence[Any]) -> tuple[Node, ...]:
+        # At the same time: each agent is started by the first question to it.
+        addresses = {n.metadata.name: cluster.address_of(n) for n in members}
+        asked = {name: {"address": address} for name, address in addresses.items()}
+        told = self._agents.call_each("facts", asked)
+        return tuple(Node(n, address, told[n]["uplink"]) for n, address in addresses.items())
+
     @cached_property
     def _all_nodes(self) -> tuple[Node, ...]:
-        return tuple(
-            Node(n.metadata.name, cluster.address_of(n), self._uplink(n)) for n in self._members
-        )
+        return self._seen(self._members)
 
     @cached_property
     def _nodes(self) -> tuple[Node, ...]:
         names = {node.metadata.name for node in self._measured}
         return tuple(node for node in self._all_nodes if node.name in names)
-
-    def _uplink(self, node: Any) -> str:
-        name, address = node.metadata.name, cluster.address_of(node)
-        return str(self._agents.call(name, "facts", address=address)["uplink"])
 
     @cached_property
     def _installer(self) -> Installer:
@@ -223,6 +225,11 @@ class KubernetesTarget:
         """Two worker nodes, the first by name."""
         return self._nodes
 
+    def node(self, name: str) -> Node | None:
+        """One of them; no other node is asked, since that one may not answer."""
+        found = self._seen([n for n in self._measured if n.metadata.name == name])
+        return found[0] if found else None
+
     def all_nodes(self) -> Sequence[Node]:
         """Every Linux node, of the control plane too: plugins are installed there as well."""
         return self._all_nodes
@@ -283,18 +290,8 @@ class KubernetesTarget:
     def expected_in_endpoint(
         self, endpoint: Endpoint, tuned: Mapping[Setting, str]
     ) -> Mapping[str, str]:
-        """Settings of nodes where the endpoint is one; of pods what a new namespace inherits.
-
-        In a lab whose nodes are namespaces, pods inherit from the machine and not from their node:
-        such a profile is then not in force in pods, and the gate says so.
-        """
-        if endpoint.kind == "external":
-            return {}
-        return {
-            setting.name: value
-            for setting, value in tuned.items()
-            if setting.kind == "sysctl" and (endpoint.kind == "host" or is_inherited(setting.name))
-        }
+        """Settings of nodes where the endpoint is one; of pods what a new namespace inherits."""
+        return expected_settings(endpoint, tuned)
 
     def read_endpoint_setting(self, endpoint: Endpoint, name: str) -> str | None:
         """Value in force inside the endpoint; None where it is not visible there."""
@@ -334,6 +331,10 @@ class KubernetesTarget:
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all measured nodes, by their agents."""
         return self._endpoints.sampling(frequency_hz, self._plugin_workloads())
+
+    def watching(self, node: Node, addresses: tuple[str, str]) -> Watching:
+        """Look at frames on the node's uplink, by its agent."""
+        return watching(self._agents, node, addresses)
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:

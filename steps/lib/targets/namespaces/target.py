@@ -6,8 +6,8 @@ its numbers are CPU numbers, and its rows say so by their environment class.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from steps.lib.targets.namespaces import (
     facts,
     inventory,
     locks,
+    netns,
     processes,
     requirements,
     sampling,
@@ -48,6 +49,7 @@ from steps.lib.targets.protocol import (
     NodeFacts,
     Target,
 )
+from steps.lib.targets.wire import Seen, Watch
 
 
 class NamespacesTarget:
@@ -121,6 +123,10 @@ class NamespacesTarget:
     def nodes(self) -> Sequence[Node]:
         """The nodes, in a fixed order."""
         return self._layout.nodes
+
+    def node(self, name: str) -> Node | None:
+        """One of them, by its name."""
+        return next((node for node in self.nodes() if node.name == name), None)
 
     def all_nodes(self) -> Sequence[Node]:
         """The same: every node is measured."""
@@ -241,6 +247,17 @@ class NamespacesTarget:
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the machine's CPUs: of all that runs on it, strangers' processes told apart."""
         return sampling.sampling(self._groups, frequency_hz)
+
+    @contextmanager
+    def watching(self, node: Node, addresses: tuple[str, str]) -> Iterator[Callable[[], Seen]]:
+        """Look at frames on the node's uplink until the end of the block."""
+        watch = Watch(node.uplink, addresses)
+        with netns.inside(self._layout.namespace(node.name)):
+            watch.start()
+        try:
+            yield watch.stop
+        finally:
+            watch.stop()
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:

@@ -16,6 +16,7 @@ from steps.lib.targets.kubernetes.agent import (
     sampling,
     settings,
     trials,
+    watching,
 )
 from steps.lib.targets.kubernetes.agent.server import Call
 
@@ -43,6 +44,8 @@ CALLS: dict[str, Call] = {
         sampling.start_sampling,
         sampling.samples,
         sampling.stop_sampling,
+        watching.start_watching,
+        watching.stop_watching,
         cleaning.clean,
         cleaning.would_clean,
         cni.await_cni_calls,

@@ -1,0 +1,127 @@
+"""Looking at the frames on a device: can the connection between two addresses be read there?
+
+By a packet socket (packet(7)), in short bursts, so that a fast wire is not slowed down. Only the
+standard library is used: agents on nodes have this too.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+ETH_P_ALL = 3
+BURST_FRAMES = 50
+BURST_S = 0.05
+PAUSE_S = 0.1
+"""50 frames each 0.1 s are at most some 500 a second, spread over the whole run."""
+
+SNAP_BYTES = 256
+"""Room for a tunnel's headers and the headers inside of it."""
+
+IPV4_WITHOUT_OPTIONS = 0x45
+PROTOCOL_AT, SOURCE_AT, HEADER_BYTES = 9, 12, 20
+TCP, UDP = 6, 17
+
+
+@dataclass
+class Seen:
+    """What went by: all frames that were looked at, those that could be read, and one of them."""
+
+    frames: int = 0
+    readable: int = 0
+    example: str | None = None
+
+
+def is_readable(frame: bytes, pairs: tuple[bytes, bytes]) -> bool:
+    """Whether a TCP or UDP packet between two addresses stands in a frame, however deep.
+
+    Args:
+        frame: A frame, or its beginning.
+        pairs: Source and destination as they follow each other in the header, of both directions.
+    """
+    for pair in pairs:
+        at = frame.find(pair)
+        while at >= 0:
+            start = at - SOURCE_AT
+            if (
+                start >= 0
+                and frame[start] == IPV4_WITHOUT_OPTIONS
+                and frame[start + PROTOCOL_AT] in (TCP, UDP)
+            ):
+                return True
+            at = frame.find(pair, at + 1)
+    return False
+
+
+Watching = AbstractContextManager[Callable[[], Seen]]
+"""Looks until the end of the block; what is yielded ends it, and tells what was seen."""
+
+
+@dataclass
+class Watch:
+    """Looks at a device of this thread's network namespace, from ``start`` to ``stop``."""
+
+    device: str
+    addresses: tuple[str, str]
+    seen: Seen = field(default_factory=Seen)
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            OSError: there is no such device, or no right to see its frames.
+        """
+        own = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        own.settimeout(BURST_S)
+        self._thread = threading.Thread(target=self._look, args=(own,), daemon=True)
+        own.bind((self.device, 0))
+        self._thread.start()
+
+    def stop(self) -> Seen:
+        """End; what was seen. Idempotent."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        return self.seen
+
+    def _look(self, own: socket.socket) -> None:
+        """One burst after the other. Between them the socket is bound to no protocol: is idle."""
+        client, server = (socket.inet_aton(address) for address in self.addresses)
+        pairs = (client + server, server + client)
+        with own:
+            while not self._ended.wait(PAUSE_S):
+                own.bind((self.device, ETH_P_ALL))
+                self._burst(own, pairs)
+                own.bind((self.device, 0))
+                self._drain(own)
+
+    def _burst(self, own: socket.socket, pairs: tuple[bytes, bytes]) -> None:
+        deadline = time.monotonic() + BURST_S
+        for _ in range(BURST_FRAMES):
+            try:
+                frame = own.recv(SNAP_BYTES)
+            except TimeoutError:
+                return
+            self._count(frame, pairs)
+            if time.monotonic() > deadline:
+                return
+
+    def _count(self, frame: bytes, pairs: tuple[bytes, bytes]) -> None:
+        self.seen.frames += 1
+        if is_readable(frame, pairs):
+            self.seen.readable += 1
+            self.seen.example = self.seen.example or frame.hex()
+
+    def _drain(self, own: socket.socket) -> None:
+        """Forget what came meanwhile, so that the next burst is of its own time."""
+        own.setblocking(False)
+        try:
+            while own.recv(1):
+                pass
+        except BlockingIOError:
+            pass
+        own.settimeout(BURST_S)

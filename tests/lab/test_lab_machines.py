@@ -1,0 +1,73 @@
+"""Nodes that are virtual machines: they join the cluster, have their own kernel, and go cleanly."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from lab import status
+from steps.lib.errors import InputError
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.api import connect
+from steps.lib.targets.kubernetes.nodes import environment_class, linux
+from tests.lab.clusters import specification
+from tests.lab.labs import LIFE, TARGET, call, run
+from tests.lab.machine import changes, inventory
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="no qemu is installed"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def up() -> Iterator[None]:
+    """A target whose nodes are machines; nothing of it stays."""
+    run(LIFE, "down")
+    before = inventory(LIFE)
+    run(LIFE, "up", "--only", "target", "--nodes", "vm")
+    yield
+    run(LIFE, "down")
+    assert changes(before, inventory(LIFE)) == []
+
+
+def test_they_are_in_the_cluster_and_the_status_says_so() -> None:
+    done = call(LIFE, "status")
+    assert done.returncode == status.UP, done.stdout
+    assert done.stdout.count("waits for a network plugin") == len(TARGET.nodes)
+
+
+def test_what_is_measured_on_them_is_emulated_and_their_kernel_encrypts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(LIFE.kubeconfig))
+    api = connect(LIFE.context(TARGET))
+    found = linux(api)
+    assert environment_class(found) == "emulated"
+    api.ensure_namespace()
+    name = str(found[0].metadata.name)
+    agents = Agents(api, specification(LIFE).toolbox_image, [name])
+    agents.ensure()
+    for kind in ("wireguard", "geneve"):
+        assert agents.call(name, "link_kind_problem", kind=kind) is None
+    for module in ("esp4", "ip_vs", "openvswitch"):
+        assert agents.call(name, "module_state", name=module) == "loadable"
+
+
+def test_nodes_of_another_kind_are_not_mixed_with_them() -> None:
+    done = call(LIFE, "up", "--only", "target", "--nodes", "namespaces")
+    assert done.returncode == InputError.exit_code
+    assert "before another kind comes up" in done.stderr
+
+
+def test_kube_proxy_stays_on_in_them() -> None:
+    done = call(LIFE, "kube-proxy", "off")
+    assert done.returncode == InputError.exit_code
+    assert "bring the lab up with `--nodes namespaces`" in done.stderr
+
+
+def test_a_killed_machine_comes_up_again() -> None:
+    run(LIFE, "kill-node", "n2")
+    assert call(LIFE, "status").returncode == status.SOMETHING_DOWN
+    run(LIFE, "up", "--only", "target")
+    assert call(LIFE, "status").returncode == status.UP
