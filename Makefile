@@ -8,7 +8,7 @@ bin := .venv/bin
 compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generate-hashes \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo test lint format render check-render bench schema docs lock clean \
+.PHONY: help setup demo test lint format render check-render bench bench-statistics schema docs lock clean \
 	lab-setup lab-up lab-demo lab-status lab-down test-lab bench-lab
 
 help: ## Print this list
@@ -46,6 +46,9 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 	$(bin)/python -m benchmarks.queries --json bench.json
 	$(bin)/python -m benchmarks.overhead --json bench.json
 	$(bin)/python -m benchmarks.cycles --json bench.json
+
+bench-statistics: setup ## Print false alarms and differences missed by four rules on the same data
+	OMP_NUM_THREADS=1 $(bin)/python -m benchmarks.statistics --json bench.json
 
 lab-setup: setup ## Compile and pack what the lab runs (15 minutes on two cores, once)
 	@lab/setup.sh

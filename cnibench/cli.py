@@ -14,7 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from cnibench import show
+from cnibench.cli_compare import compare, show_blocks_needed
 from cnibench.cli_features import features as show_features
+from cnibench.cli_history import history
+from cnibench.cli_import import import_results
 from cnibench.comparison import comparison
 from steps.lib import locking, sources
 from steps.lib.catalog import Catalog, Job, load_job
@@ -58,14 +61,24 @@ CampaignOption = Annotated[
 
 @app.command()
 def plan(
-    campaign: CampaignFile,
+    campaign: Annotated[Path | None, typer.Argument(help="Campaign file (YAML)")] = None,
     store: StoreOption = "results",
     tools: ToolsOption = None,
     cells: Annotated[
         bool, typer.Option("--cells", help="List every cell in running order")
     ] = False,
+    detect: Annotated[
+        str | None,
+        typer.Option("--detect", help="A difference, like 5%: how many blocks a side show it"),
+    ] = None,
 ) -> None:
     """Show every cell, the time, the traffic, and the smallest difference the plan can see."""
+    if detect is not None:
+        show_blocks_needed(detect, store)
+    if campaign is None:
+        if detect is None:
+            raise InputError("`plan` needs a campaign file, or --detect 5%")
+        return
     job = _load(campaign, tools)
     target = open_target(job.campaign.target)
     require(target)
@@ -115,6 +128,18 @@ def ask(
     show.answer(ask_question(database, question, campaign), form)
 
 
+@app.command("import")
+def import_(
+    path: Annotated[
+        Path, typer.Argument(help="CSV of InfraBuilder's results of 2024", exists=True)
+    ],
+    campaign: Annotated[str, typer.Option("--campaign", help="Name for what is imported")],
+    store: StoreOption = "results",
+) -> None:
+    """Bring published results into the store, labelled as imported, in a campaign of their own."""
+    import_results(path, campaign, store)
+
+
 @app.command()
 def questions() -> None:
     """List the questions that `ask` answers."""
@@ -145,6 +170,9 @@ def report(
     write_report(database, campaign, output)
     typer.echo(f"Report: {output.resolve()}")
 
+
+app.command()(compare)
+app.command()(history)
 
 catalog_app = typer.Typer(help="What campaigns can name.")
 app.add_typer(catalog_app, name="catalog")

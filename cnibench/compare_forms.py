@@ -1,0 +1,94 @@
+"""A comparison as a table, Markdown, JSON and JUnit XML."""
+
+import json
+from dataclasses import asdict
+from xml.etree import ElementTree
+
+from steps.lib.comparing.compare import Comparison, Line
+from steps.lib.comparing.inference import Verdict
+
+COLUMNS = ("cell", "metric", "side", "blocks", "change", "95 % interval", "p (Holm)", "verdict", "")
+FAILING = (Verdict.regressed,)
+
+
+def fails(line: Line, strict: bool) -> bool:
+    """Whether a line fails a check; strict: everything that is not proven harmless does."""
+    harmless = (Verdict.equal, Verdict.improved)
+    bad = line.verdict not in harmless if strict else line.verdict in FAILING
+    return bad and line.acknowledged is None
+
+
+def cells(line: Line) -> tuple[str, ...]:
+    """A line as text, by ``COLUMNS``."""
+    effect = line.effect
+    known = f"known: {line.acknowledged}" if line.acknowledged else ""
+    return (
+        line.cell,
+        line.metric,
+        line.second,
+        f"{line.blocks[0]} / {line.blocks[1]}",
+        _percent(effect.ratio) if effect else "–",
+        f"{_percent(effect.low)} … {_percent(effect.high)}" if effect else "–",
+        "–" if line.p_adjusted is None else f"{line.p_adjusted:.3g}",
+        line.verdict,
+        "; ".join(text for text in (line.reason, *line.notes, known) if text),
+    )
+
+
+def summary(comparison: Comparison) -> str:
+    """What was tested, in one sentence."""
+    counts = {v: sum(line.verdict is v for line in comparison.lines) for v in Verdict}
+    found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    return (
+        f"Against {comparison.sides[0].label}: {found}. Family: {comparison.family} tests, Welch "
+        "on logarithms of one value per block, Holm, 5 % for the whole family; equal: 90 % "
+        "interval within the metric's margin."
+    )
+
+
+def markdown(comparison: Comparison) -> str:
+    """A table for a pull request; what is equal comes last."""
+    order = [Verdict.regressed, Verdict.improved, Verdict.inconclusive, Verdict.not_comparable]
+    order.append(Verdict.equal)
+    lines = sorted(comparison.lines, key=lambda line: order.index(line.verdict))
+    head = [COLUMNS, tuple("---" for _ in COLUMNS)]
+    table = [*head, *(cells(line) for line in lines)]
+    rows = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in table]
+    return "\n".join([summary(comparison), "", *rows, ""])
+
+
+def as_json(comparison: Comparison) -> str:
+    """Everything, for programs; ratios are second / first."""
+    return json.dumps(
+        {
+            "sides": [asdict(side) for side in comparison.sides],
+            "family": comparison.family,
+            "lines": [asdict(line) for line in comparison.lines],
+        },
+        indent=2,
+    )
+
+
+def junit(comparison: Comparison, strict: bool) -> str:
+    """A test case for each line: a failure where it fails the command, skipped if unknown."""
+    suite = ElementTree.Element("testsuite", name="cnibench compare")
+    for line in comparison.lines:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"{line.second}.{line.metric}", name=line.cell
+        )
+        text = " ".join(c for c in cells(line)[3:] if c)
+        if fails(line, strict):
+            ElementTree.SubElement(case, "failure", type=line.verdict, message=text)
+        elif line.verdict in (Verdict.inconclusive, Verdict.not_comparable):
+            ElementTree.SubElement(case, "skipped", message=f"{line.verdict}: {text}")
+        else:
+            ElementTree.SubElement(case, "system-out").text = text
+    suite.set("tests", str(len(comparison.lines)))
+    suite.set("failures", str(sum(fails(line, strict) for line in comparison.lines)))
+    suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f} %"

@@ -1,0 +1,1 @@
+"""Comparisons of sides, cell by cell, with blocks as the unit."""

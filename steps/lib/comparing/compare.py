@@ -1,0 +1,218 @@
+"""Comparing two or more sides, cell by cell; the first side is what the others are judged by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from steps.lib.comparing.drift import factors, references
+from steps.lib.comparing.inference import Effect, Verdict, blocks_needed, holm, judge, welch
+from steps.lib.comparing.metrics import COST, RATES, Metric, find_metrics
+from steps.lib.comparing.sides import Sample, Side, open_stores, parse_side, resolve, samples
+from steps.lib.errors import InputError
+
+ONE_BLOCK = "one block has no spread; measure at least 2 a side, 5 to publish"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person may choose."""
+
+    metrics: tuple[str, ...] = ()
+    margin_percent: float | None = None
+    link_bits_per_s: float | None = None
+    label_environments: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One cell and metric of one side against the first."""
+
+    cell: str
+    metric: str
+    first: str
+    second: str
+    blocks: tuple[int, int]
+    margin_percent: float
+    verdict: Verdict
+    reason: str
+    effect: Effect | None = None
+    p_adjusted: float | None = None
+    needed: int | None = None
+    notes: tuple[str, ...] = ()
+    acknowledged: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All lines, and how many tests share the level of 5 %."""
+
+    sides: tuple[Side, ...]
+    lines: tuple[Line, ...]
+    family: int
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    side: Side
+    rows: list[Sample]
+    cells: dict[str, list[Sample]]
+
+
+def compare(texts: Sequence[str], store: str, asked: Asked) -> Comparison:
+    """Compare sides as written on the command line.
+
+    Raises:
+        InputError: fewer than two sides, one is not known, or they have no cell in common.
+    """
+    if len(texts) < 2:
+        raise InputError("a comparison needs two sides or more, e.g. `compare A B`")
+    metrics = find_metrics(asked.metrics or RATES)
+    sides = [parse_side(text, store) for text in texts]
+    databases = open_stores(sides)
+    sides = [resolve(side, databases[side.store]) for side in sides]
+    read = tuple({m.name: m for m in (*metrics, *find_metrics((COST,)))}.values())
+    apart = {key for side in sides for key in side.chosen}
+    loaded = [
+        _load(s, samples(s, databases[s.store], read, asked.link_bits_per_s), apart) for s in sides
+    ]
+    lines = [
+        line
+        for other in loaded[1:]
+        for cell in sorted(loaded[0].cells.keys() | other.cells.keys())
+        for line in _lines(cell, loaded[0], other, metrics, asked)
+    ]
+    if all(not loaded[0].cells.keys() & other.cells.keys() for other in loaded[1:]):
+        raise InputError(_nothing_common(loaded))
+    return _corrected(tuple(sides), lines)
+
+
+def _load(side: Side, rows: list[Sample], apart: set[str]) -> _Loaded:
+    """Cells carry plugin and profile in their names where the sides are not told by them."""
+    cells: dict[str, list[Sample]] = {}
+    for row in rows:
+        if row.role == "cell":
+            parts = [] if apart & {"plugin", "version"} else [row.plugin]
+            parts += [] if "profile" in apart else [row.profile]
+            cells.setdefault(" ".join([*parts, row.cell]), []).append(row)
+    return _Loaded(side, rows, cells)
+
+
+def _lines(
+    cell: str, first: _Loaded, second: _Loaded, metrics: Sequence[Metric], asked: Asked
+) -> list[Line]:
+    pair = (first.cells.get(cell, []), second.cells.get(cell, []))
+    both = [*pair[0], *pair[1]]
+    bound = all(pair) and all(row.is_bound for row in both)
+    (cost,) = find_metrics((COST,))
+    lines: list[Line] = []
+    for metric in metrics:
+        if all(row.values[metric.name] is None for row in both):
+            continue
+        notes: tuple[str, ...] = ()
+        used = metric
+        if bound and metric.name == RATES[0]:
+            used, notes = cost, ("link-bound: compared by CPU",)
+        if any(line.metric == used.name for line in lines):
+            continue
+        lines.append(_line(cell, (first, second), pair, used, asked, notes))
+    return lines
+
+
+def _line(
+    cell: str,
+    sides: tuple[_Loaded, _Loaded],
+    pair: tuple[list[Sample], list[Sample]],
+    metric: Metric,
+    asked: Asked,
+    notes: tuple[str, ...],
+) -> Line:
+    drift = _drift(sides, pair, metric)
+    values = [_values(s, rows, metric, drift) for s, rows in zip(sides, pair, strict=True)]
+    counts = (len(values[0]), len(values[1]))
+    line = Line(
+        cell=cell,
+        metric=metric.name,
+        first=sides[0].side.label,
+        second=sides[1].side.label,
+        blocks=counts,
+        margin_percent=asked.margin_percent or metric.margin_percent,
+        verdict=Verdict.not_comparable,
+        reason="",
+        notes=(*notes, *(("drift removed",) if drift else ())),
+    )
+    if 0 in counts:
+        empty = sides[counts.index(0)].side.label
+        return replace(line, reason=f"{empty!r} has no usable run of it")
+    refused, differ = _refusal(pair, asked)
+    if refused:
+        return replace(line, reason=refused)
+    line = replace(line, verdict=Verdict.inconclusive, notes=(*line.notes, *differ))
+    if min(counts) < 2:
+        return replace(line, reason=ONE_BLOCK)
+    return replace(line, effect=welch(*values))
+
+
+def _drift(
+    sides: tuple[_Loaded, _Loaded], pair: tuple[list[Sample], list[Sample]], metric: Metric
+) -> dict[tuple[str, str, str], float]:
+    known = {k: v for s in sides for k, v in references(s.side.store, s.rows, metric.name).items()}
+    blocks = dict.fromkeys(
+        (s.side.store, row.campaign, row.block)
+        for s, rows in zip(sides, pair, strict=True)
+        for row in rows
+    )
+    return factors(known, blocks)
+
+
+def _values(
+    loaded: _Loaded, rows: list[Sample], metric: Metric, drift: Mapping[tuple[str, str, str], float]
+) -> list[float]:
+    return [
+        value / drift.get((loaded.side.store, row.campaign, row.block), 1.0)
+        for row in rows
+        if (value := row.values[metric.name]) is not None
+    ]
+
+
+def _refusal(pair: tuple[list[Sample], list[Sample]], asked: Asked) -> tuple[str, tuple[str, ...]]:
+    """Why the rows cannot be compared, or what is to be said where they are all the same."""
+    rows = [*pair[0], *pair[1]]
+    classes = sorted({row.environment_class or "unknown" for row in rows})
+    if len(classes) > 1:
+        return f"environment classes never mix: {', '.join(classes)}", ()
+    methods = sorted({row.method for row in rows})
+    if len(methods) > 1:
+        return f"measured by methods {', '.join(map(str, methods))} (CHANGELOG.md, Method)", ()
+    prints = sorted({(row.environment or "none")[:12] for row in rows})
+    if len(prints) > 1 and not asked.label_environments:
+        return (
+            f"environment fingerprints differ: {', '.join(prints)}; --label-environments compares "
+            "all the same and says so",
+            (),
+        )
+    return "", ("environments differ: " + ", ".join(prints),) if len(prints) > 1 else ()
+
+
+def _corrected(sides: tuple[Side, ...], lines: list[Line]) -> Comparison:
+    """Judge every line that has an effect: all of them are one family."""
+    p_adjusted = iter(holm([line.effect.p for line in lines if line.effect]))
+    family = sum(line.effect is not None for line in lines)
+    judged = [_judged(line, next(p_adjusted), family) if line.effect else line for line in lines]
+    return Comparison(sides, tuple(judged), family)
+
+
+def _judged(line: Line, p_adjusted: float, family: int) -> Line:
+    assert line.effect
+    (metric,) = find_metrics((line.metric,))
+    verdict = judge(line.effect, p_adjusted, line.margin_percent, metric.higher_is_better)
+    needed = None
+    if verdict is Verdict.inconclusive:
+        needed = blocks_needed(line.margin_percent, 100 * line.effect.log_sd, family)
+    reason = f"{needed} blocks a side would show {line.margin_percent:g} %" if needed else ""
+    return replace(line, p_adjusted=p_adjusted, verdict=verdict, reason=reason, needed=needed)
+
+
+def _nothing_common(loaded: Sequence[_Loaded]) -> str:
+    has = "; ".join(
+        f"{x.side.label!r} has {', '.join(sorted(x.cells)[:3]) or 'no usable run'}" for x in loaded
+    )
+    return f"the sides have no cell in common: {has}. Choose sides that ran the same matrix"

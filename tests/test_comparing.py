@@ -1,0 +1,261 @@
+"""`cnibench compare`, on small real stores."""
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from cnibench.cli import app
+from steps.lib.comparing.inference import Verdict, blocks_needed, holm, judge, welch
+from steps.lib.errors import CnibenchError, InputError
+from steps.lib.store import Store, open_store
+from tests.store_rows import full, measurement, put_campaign, put_measurement
+
+CELL = "cross-node.tcp"
+
+
+def put_block(store: Store, plugin: str, repeat: int, gbits: float, **values: Any) -> None:
+    """One block that measured one cell; its host-to-host reference comes twice if it is given."""
+    reference = values.pop("reference", None)
+    block = f"{plugin}.base.r{repeat}"
+    same = {
+        "block": block,
+        "plugin": plugin,
+        "repeat": repeat,
+        "environment_class": "single-kernel",
+        "environment_fingerprint": "e" * 64,
+    } | values
+    id_ = f"{same.get('campaign', 'demo')}-{block}"
+    row = measurement(CELL, id_, throughput_bits_per_s=gbits * 1e9)
+    put_measurement(store, row | same)
+    for end in ("start", "end") if isinstance(reference, float) else ():
+        near = reference * (1.001 if end == "end" else 1.0) * 1e9
+        row = measurement(f"reference.{end}", f"{id_}-{end}", throughput_bits_per_s=near)
+        put_measurement(store, row | same | {"role": "reference", "path": "host-to-host"})
+
+
+def fill(store: Store, sides: dict[str, Sequence[float]], **values: object) -> None:
+    put_campaign(store, str(values.get("campaign", "demo")), method_version=2)
+    for plugin, rates in sides.items():
+        for repeat, rate in enumerate(rates, 1):
+            put_block(store, plugin, repeat, rate, **values)
+
+
+SAME = (10.0, 10.1, 9.9, 10.05, 9.95)
+SLOW = tuple(0.8 * rate for rate in SAME)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    return str(tmp_path / "results")
+
+
+def run(*arguments: str) -> Any:
+    """The verb in this process, which spares a second for each call."""
+    return CliRunner().invoke(app, ["compare", *arguments])
+
+
+def compare(folder: str, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+    result = run(*arguments, "--store", folder, "--format", "json")
+    if isinstance(result.exception, CnibenchError):
+        return result.exception.exit_code, [], " ".join(str(result.exception).split())
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, json.loads(result.stdout)["lines"], ""
+
+
+def test_a_slower_side_regressed_and_the_command_fails(folder: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": SLOW})
+    status, (line,), _ = compare(folder, "a", "b")
+    assert (status, line["verdict"], line["blocks"]) == (1, "regressed", [5, 5])
+    assert line["effect"]["ratio"] == pytest.approx(0.8)
+    assert compare(folder, "b", "a")[1][0]["verdict"] == "improved"
+
+
+def test_sides_within_the_margin_are_equal_and_noisy_ones_inconclusive(folder: str) -> None:
+    noisy = (10.0, 14.0, 7.0, 11.0, 8.0)
+    fill(open_store(folder), {"a": SAME, "b": SAME[::-1], "c": noisy})
+    status, lines, _ = compare(folder, "a", "b", "c")
+    assert status == 0
+    assert [line["verdict"] for line in lines] == ["equal", "inconclusive"]
+    assert "blocks a side would show 5 %" in str(lines[1]["reason"])
+    assert compare(folder, "a", "c", "--strict")[0] == 1
+
+
+def test_zero_enters_no_mean(folder: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": (*SAME, 0.0)})
+    _, (line,), _ = compare(folder, "a", "b")
+    assert (line["verdict"], line["blocks"]) == ("equal", [5, 5])
+
+
+def test_one_block_alone_is_inconclusive_and_the_answer_says_why(folder: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": (5.0,)})
+    status, (line,), _ = compare(folder, "a", "b")
+    assert (status, line["verdict"]) == (0, "inconclusive")
+    assert "at least 2" in str(line["reason"])
+
+
+def test_campaigns_of_two_stores_are_sides_and_fingerprints_must_be_equal(tmp_path: Path) -> None:
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    fill(open_store(old), {"a": SAME})
+    fill(open_store(new), {"a": SLOW}, environment_fingerprint="f" * 64)
+    sides = (f"store={old}", f"store={new}")
+    _, (line,), _ = compare(old, *sides)
+    assert (line["verdict"], line["cell"]) == ("not_comparable", f"a base {CELL}")
+    assert "fingerprints differ" in str(line["reason"])
+    _, (line,), _ = compare(old, *sides, "--label-environments")
+    assert line["verdict"] == "regressed"
+    assert "environments differ" in str(line["notes"])
+
+
+def test_classes_of_environments_never_mix_even_when_labels_are_asked_for(tmp_path: Path) -> None:
+    old, new = str(tmp_path / "old"), str(tmp_path / "new")
+    fill(open_store(old), {"a": SAME})
+    fill(open_store(new), {"a": SAME}, environment_class="physical")
+    _, (line,), _ = compare(old, f"store={old}", f"store={new}", "--label-environments")
+    assert "never mix" in str(line["reason"])
+
+
+def test_drift_that_the_references_show_is_taken_out(folder: str) -> None:
+    store = open_store(folder)
+    put_campaign(store, method_version=2)
+    dice = random.Random(1)
+    for repeat in range(1, 7):
+        for plugin, level in (("a", 1.0), ("b", 0.7)):
+            put_block(store, plugin, repeat, 10 * level * dice.gauss(1, 0.01), reference=20 * level)
+    _, (line,), _ = compare(folder, "a", "b")
+    assert (line["verdict"], line["notes"]) == ("equal", ["drift removed"])
+
+
+def test_cells_that_fill_the_link_are_compared_by_cpu(folder: str) -> None:
+    store = open_store(folder)
+    put_campaign(store, method_version=2)
+    for plugin, busy in (("a", 10.0), ("b", 14.0)):
+        for repeat in range(1, 6):
+            cost = {"cpu_busy_s": busy + 0.1 * repeat, "cpu_window_s": 10.0}
+            put_block(store, plugin, repeat, 9.8, **cost)
+    _, (line,), _ = compare(folder, "a", "b", "--link", "10")
+    assert (line["metric"], line["verdict"]) == ("cpu", "regressed")
+    assert compare(folder, "a", "b")[1][0]["metric"] == "throughput"
+
+
+def test_known_changes_fail_nothing_until_they_grow_or_expire(tmp_path: Path, folder: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": SLOW})
+    file = tmp_path / "known.yaml"
+    entry = "known: [{{cell: '*', metric: throughput, at_most_percent: {}, because: MTU{}}}]\n"
+    for percent, until, status in ((30, "", 0), (10, "", 1), (30, ", until: 2020-01-01", 1)):
+        file.write_text(entry.format(percent, until))
+        assert compare(folder, "a", "b", "--known", str(file))[0] == status
+    file.write_text(entry.format(30, "").replace("metric", "metrics"))
+    status, _, message = compare(folder, "a", "b", "--known", str(file))
+    assert status == 2
+    assert "did you mean 'metric'?" in message
+
+
+def test_continuous_integration_gets_junit_and_pull_requests_get_markdown(
+    tmp_path: Path, folder: str
+) -> None:
+    fill(open_store(folder), {"a": SAME, "b": SLOW, "c": (1.0,)})
+    file = tmp_path / "junit.xml"
+    arguments = ("--store", folder, "--format", "markdown", "--junit", str(file))
+    result = run("a", "b", "c", *arguments)
+    assert "Family: 1 tests" in result.stdout
+    assert f"| base {CELL} | throughput | b | 5 / 5 | -20.0 % |" in result.stdout
+    suite = ElementTree.parse(file).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "1")
+
+
+WRONG = {
+    "unknown side": (("a", "bb"), "no plugin, profile or campaign of the store; did you mean"),
+    "unknown key": (("a", "plugn=b"), "keys are plugin, version"),
+    "unknown value": (("plugin=a", "plugin=bb"), "has no plugin 'bb'"),
+    "one side": (("a",), "needs two sides"),
+    "unknown metric": (("a", "b", "--metric", "thruput"), "did you mean 'throughput'?"),
+    "no margin": (("a", "b", "--margin", "nan"), "write a number above 0"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_input_is_told_what_to_write(folder: str, case: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": SAME})
+    arguments, expected = WRONG[case]
+    status, _, message = compare(folder, *arguments)
+    assert status == 2
+    assert expected in message
+
+
+def test_sides_without_a_common_cell_are_refused(folder: str) -> None:
+    store = open_store(folder)
+    fill(store, {"a": SAME})
+    put_measurement(store, measurement("same-node.tcp", "x", plugin="b", block="b.base.r1"))
+    status, _, message = compare(folder, "a", "b")
+    assert status == 2
+    assert "no cell in common" in message
+
+
+def test_an_effect_is_a_ratio_whose_interval_agrees_with_scipy() -> None:
+    from math import exp, log
+
+    from scipy import stats
+
+    a, b = (10.0, 11.0, 12.5), (13.0, 12.0, 15.0, 14.0)
+    ours = welch(a, b)
+    theirs = stats.ttest_ind([log(x) for x in b], [log(x) for x in a], equal_var=False)
+    interval = theirs.confidence_interval(0.95)
+    assert ours.p == pytest.approx(theirs.pvalue)
+    assert (ours.low, ours.high) == pytest.approx((exp(interval.low), exp(interval.high)))
+
+
+def test_values_that_do_not_vary_have_an_interval_that_is_a_point() -> None:
+    assert (welch([5, 5], [5, 5]).p, welch([5, 5], [6, 6]).p) == (1.0, 0.0)
+    assert judge(welch([5, 5], [5, 5]), 1.0, 5, True) is Verdict.equal
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_has_no_logarithm_is_no_value(value: float) -> None:
+    with pytest.raises(ValueError, match="logarithm"):
+        welch([5, 6, value], [5, 6])
+
+
+PLANS = (("5%", 8, 2), ("5", 8, 2), ("10 %", 3, 2))
+
+
+@pytest.mark.parametrize(("text", "one_stream", "many_streams"), PLANS)
+def test_a_plan_says_how_many_blocks_a_difference_takes(
+    folder: str, text: str, one_stream: int, many_streams: int
+) -> None:
+    result = CliRunner().invoke(app, ["plan", "--detect", text, "--store", folder])
+    assert result.exit_code == 0
+    assert "published, physical machines" in result.stdout
+    for cv, count in (("3.1", one_stream), ("0.5", many_streams)):
+        assert f"varying {cv} % between blocks: {count} blocks a side" in result.stdout
+
+
+def test_a_plan_uses_the_variation_seen_in_the_store(folder: str) -> None:
+    fill(open_store(folder), {"a": (10, 11, 9, 12), "b": (10, 11, 9, 12)})
+    result = CliRunner().invoke(app, ["plan", "--detect", "5%", "--store", folder])
+    assert "as earlier runs in this store vary" in result.stdout
+
+
+@pytest.mark.parametrize("text", ["five", "0%", "-5%", "nan"])
+def test_a_difference_that_is_no_percentage_is_refused(folder: str, text: str) -> None:
+    result = CliRunner().invoke(app, ["plan", "--detect", text, "--store", folder])
+    assert isinstance(result.exception, InputError)
+    assert "5%" in str(result.exception)
+
+
+def test_planned_blocks_follow_the_published_table() -> None:
+    # measured between-run variation 3.1 %: 10 runs a side see about 4.1 %, 5 about 6.3 %
+    assert blocks_needed(4.2, 3.1) == 10
+    assert blocks_needed(6.6, 3.1) == 5
+    assert blocks_needed(0.001, 50) is None
+
+
+def test_rows_of_the_fixture_have_the_columns_of_the_table() -> None:
+    assert set(measurement()) <= set(full("measurements"))

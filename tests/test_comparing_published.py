@@ -1,0 +1,47 @@
+"""The statistics, on the best public raw data: three independent runs a side, 13 plain variants."""
+
+import statistics
+from itertools import combinations
+
+import pytest
+
+from steps.lib.comparing.inference import holm, welch
+from tests.shared_data import infrabuilder
+
+# test: (pairs with p < 0.05, left after Holm, p of the two that cannot be told apart)
+EXPECTED = {
+    "dts": (47, 10, 0.47), "dtm": (17, 2, 0.48), "dus": (34, 4, 0.69), "dum": (10, 2, 0.64),
+    "sts": (39, 7, 0.76), "stm": (26, 2, 0.44), "sus": (44, 1, 0.27), "sum": (21, 0, 0.94),
+}  # fmt: skip
+ALIKE = ("antrea", "cilium")
+
+
+def runs(test: str) -> dict[str, list[float]]:
+    """Receiver's bandwidth of each run, by plain variant: no encryption, no VPP, no bare metal."""
+    found: dict[str, list[float]] = {}
+    for row in infrabuilder():
+        plain = row["encryption"] in ("", "none", "no") and row["variant"] != "baremetal"
+        if plain and "vpp" not in row["variant"] and row["test"] == test and row["bandwidth_bps"]:
+            found.setdefault(row["variant"], []).append(float(row["bandwidth_bps"]))
+    return found
+
+
+@pytest.mark.parametrize("test", EXPECTED)
+def test_pairs_that_differ_before_and_after_the_correction(test: str) -> None:
+    sides = runs(test)
+    assert len(sides) == 13
+    p = [welch(sides[a], sides[b]).p for a, b in combinations(sides, 2)]
+    differ, left, _ = EXPECTED[test]
+    assert (len(p), sum(x < 0.05 for x in p)) == (78, differ)
+    assert sum(x < 0.05 for x in holm(p)) == left
+
+
+@pytest.mark.parametrize("test", EXPECTED)
+def test_two_plugins_cannot_be_told_apart(test: str) -> None:
+    sides = runs(test)
+    assert welch(*(sides[name] for name in ALIKE)).p == pytest.approx(EXPECTED[test][2], abs=0.006)
+
+
+def test_runs_of_one_configuration_vary_as_published() -> None:
+    spread = [statistics.stdev(v) / statistics.mean(v) for v in runs("dts").values()]
+    assert 100 * max(spread) < 30
