@@ -50,7 +50,7 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 bench-statistics: setup ## Print false alarms and differences missed by four rules on the same data
 	OMP_NUM_THREADS=1 $(bin)/python -m benchmarks.statistics --json bench.json
 
-lab-setup: setup ## Compile and pack what the lab runs (23 minutes on two cores, once)
+lab-setup: setup ## Compile and pack what the lab runs (15 minutes on two cores, once)
 	@lab/setup.sh
 
 lab-up: lab-setup ## Start a throw-away Kubernetes cluster here, in namespaces or with NODES=vm

@@ -17,6 +17,7 @@ from cnibench import show
 from cnibench.cli_compare import compare, show_blocks_needed
 from cnibench.cli_features import features as show_features
 from cnibench.cli_history import history
+from cnibench.cli_import import import_results
 from cnibench.comparison import comparison
 from steps.lib import locking, sources
 from steps.lib.catalog import Catalog, Job, load_job
@@ -125,6 +126,18 @@ def ask(
     """Answer a question of `queries/` from the store."""
     database = open_database(open_store(store, create=False))
     show.answer(ask_question(database, question, campaign), form)
+
+
+@app.command("import")
+def import_(
+    path: Annotated[
+        Path, typer.Argument(help="CSV of InfraBuilder's results of 2024", exists=True)
+    ],
+    campaign: Annotated[str, typer.Option("--campaign", help="Name for what is imported")],
+    store: StoreOption = "results",
+) -> None:
+    """Bring published results into the store, labelled as imported, in a campaign of their own."""
+    import_results(path, campaign, store)
 
 
 @app.command()

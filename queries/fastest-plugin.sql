@@ -34,6 +34,8 @@ candidates as (
         coalesce(measured.blocks, 0) as blocks,
         candidates_asked.plugin
             is not distinct from campaigns.baseline_plugin as is_baseline,
+        campaigns.environment_class
+            is not distinct from 'imported' as is_imported,
     from candidates_asked
     left join measured using (campaign, cell, plugin, profile)
     left join campaigns using (campaign)
@@ -78,6 +80,11 @@ final as (
         nullif(
             concat_ws(
                 '; ',
+                if(
+                    is_imported,
+                    'imported: no gate of cnibench saw the run',
+                    null
+                ),
                 if(
                     blocks = 0,
                     coalesce(

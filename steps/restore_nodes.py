@@ -22,7 +22,7 @@ def restore_nodes(restore_input: RestoreNodesInput) -> RestoreNodesOutput:
     """Undo the journal in reverse order, reading every value back.
 
     Reads: the journal.
-    Writes: settings of the nodes; the journal, emptied entry by entry. Idempotent.
+    Writes: settings of the nodes; the journal, emptied. Idempotent.
     Fails when: a value cannot be put back, or somebody else changed it meanwhile.
     """
     context = restore_input.open()

@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from steps.lib.catalog import Catalog, origins
 from steps.lib.plan import run_time_s
+from steps.lib.tools import REPOSITORY
 from tests.argo import Document, parameters, rendered, templates
 from workflows.access import PAGE, ROLES, rights_page
 
@@ -134,3 +136,31 @@ def test_no_role_may_do_everything_or_read_secrets() -> None:
             assert "*" not in (*rule.verbs, *rule.resources)
             assert "secrets" not in rule.resources
             assert "delete" not in rule.verbs
+
+
+RUNS = sorted((REPOSITORY / "workflows" / "runs").glob("*.yaml"))
+
+
+def filled(file: Path) -> tuple[str, dict[str, str]]:
+    """The form that a run in Git fills, and with what."""
+    run = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    assert run["metadata"]["name"] == file.stem
+    chosen = {name: field["value"] for name, field in parameters(run["spec"], "arguments").items()}
+    return run["spec"]["workflowTemplateRef"]["name"].removeprefix("cnibench-"), chosen
+
+
+@pytest.mark.parametrize("file", RUNS, ids=lambda file: file.stem)
+def test_a_run_in_git_fills_a_form_with_what_it_offers(file: Path) -> None:
+    form, chosen = filled(file)
+    offered = fields(f"{form}.yaml")
+    assert {n: v for n, v in chosen.items() if v not in offered[n].get("enum", [v])} == {}
+
+
+def test_the_demo_of_the_lab_and_its_run_in_git_are_one_campaign() -> None:
+    """Both leave the form as it is but for these fields."""
+    form, chosen = filled(next(file for file in RUNS if file.stem.endswith("lab-demo")))
+    script = (REPOSITORY / "lab" / "demo.sh").read_text(encoding="utf-8")
+    assert f"workflowtemplate/cnibench-{form} " in script
+    given = dict(re.findall(r'--parameter (\w+)="?([^" )]+)', script))
+    defaults = dict(re.findall(r"^(\w+)=\$\{\d:-([\w-]+)\}", script, re.MULTILINE))
+    assert chosen == {name: defaults.get(text.lstrip("$"), text) for name, text in given.items()}

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -90,3 +92,14 @@ def test_only_the_command_line_prints() -> None:
         and node.func.id == "print"
     ]
     assert printing == []
+
+
+def test_pods_of_a_block_load_no_library_that_they_have_no_use_for() -> None:
+    """Each stage is a process of its own, and begins by importing."""
+    heavy = ("duckdb", "helm_python", "matplotlib", "pyroute2", "scipy")
+    code = (
+        "import sys, steps.pipeline, steps.lib.targets.kubernetes.target\n"
+        f"sys.exit(', '.join(m for m in {heavy!r} if m in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), "import it where it is used"

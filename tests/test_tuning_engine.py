@@ -34,7 +34,7 @@ def journal(state: BlockState | None) -> list[tuple[str, str]]:
 
 
 # ---------- nodes that do not answer
-@pytest.mark.parametrize("call", ["facts", "read_settings", "write_setting"])
+@pytest.mark.parametrize("call", ["node", "facts", "read_settings", "write_setting"])
 def test_a_node_that_does_not_answer_leaves_no_other_one_tuned(
     trees: Trees, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -42,9 +42,9 @@ def test_a_node_that_does_not_answer_leaves_no_other_one_tuned(
     answers = getattr(trees, call)
     asked = 0
 
-    def silent(node: Node, *rest: object) -> object:
+    def silent(node: Node | str, *rest: object) -> object:
         nonlocal asked
-        if node.name == "n2":
+        if getattr(node, "name", node) == "n2":
             asked += 1
             raise TransientError("the agent on node n2 does not answer")
         return answers(node, *rest)
@@ -133,6 +133,80 @@ def test_a_way_back_that_went_half_is_gone_on_with(
     assert (trees.texts(A), trees.texts(B)) == (["0", "0"], ["0", "0"])
 
 
+# ---------- what the journal costs
+READ_AHEAD = "block/{}/queue/read_ahead_kb"
+DISKS = profile(entry("sysfs", "1", A), entry("sysfs", "4096", READ_AHEAD.format("*")))
+
+
+@pytest.fixture
+def disks(trees: Trees) -> Trees:
+    for disk in ("sda", "sdb", "loop0"):
+        trees.make(READ_AHEAD.format(disk), "128")
+    for disk in ("sda", "sdb"):
+        trees.make(f"block/{disk}/device/model", "disk")
+    return trees
+
+
+def test_an_entry_of_many_files_is_recorded_whole_before_its_first_change(
+    disks: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine of 128 processors has 128 files of one entry: each write is synced to a disk."""
+    happened: list[int | str] = []
+
+    def save(state: BlockState) -> None:
+        happened.append(len(state.journal))
+        Trees.save_state(disks, state)
+
+    def write(node: Node, setting: Setting, value: str) -> None:
+        happened.append(f"{node.name} {setting.name.split('/')[1]}")
+        Trees.write_setting(disks, node, setting, value)
+
+    monkeypatch.setattr(disks, "save_state", save)
+    monkeypatch.setattr(disks, "write_setting", write)
+    read_ahead = profile(DISKS.entries[1])
+    state = apply_profile(disks.target, STATE, read_ahead)
+    assert happened == [4, "n1 sda", "n2 sda", "n1 sdb", "n2 sdb", 4, 4]
+    assert all(e.after == "4096" for e in state.journal)
+    happened.clear()
+    restore(disks.target, state)
+    assert happened == ["n2 sdb", "n1 sdb", "n2 sda", "n1 sda", 0]
+
+
+def test_a_kill_between_the_files_of_an_entry_is_undone(
+    disks: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(node: Node, setting: Setting, value: str) -> None:
+        if (node.name, setting.name) == ("n1", READ_AHEAD.format("sdb")):
+            raise Killed
+        Trees.write_setting(disks, node, setting, value)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disks, "write_setting", killed)
+        with pytest.raises(Killed):
+            apply_profile(disks.target, STATE, DISKS)
+    assert disks.texts(READ_AHEAD.format("sda")) == ["4096", "4096"]
+    assert disks.saved is not None and len(disks.saved.journal) == 6
+    assert restore(disks.target, disks.saved)[1] == []
+    for name in (A, READ_AHEAD.format("sda"), READ_AHEAD.format("sdb")):
+        assert disks.texts(name) == ["0" if name == A else "128"] * 2
+
+
+def test_files_of_an_entry_that_were_not_come_to_are_left_to_whoever_changed_them(
+    disks: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(node: Node, setting: Setting, value: str) -> None:
+        Trees.write_setting(disks, node, setting, value)
+        if (node.name, setting.name) == ("n2", READ_AHEAD.format("sda")):
+            disks.file("n2", READ_AHEAD.format("sdb")).write_text("77")
+            raise RefusedError("the driver takes no more")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disks, "write_setting", write)
+        with pytest.raises(RefusedError, match="takes no more"):
+            apply_profile(disks.target, STATE, DISKS)
+    assert disks.texts(READ_AHEAD.format("sdb")) == ["128", "77"]
+
+
 # ---------- what is somebody else's
 def test_what_somebody_changes_between_look_and_change_is_not_overwritten(
     trees: Trees, monkeypatch: pytest.MonkeyPatch
@@ -149,19 +223,6 @@ def test_what_somebody_changes_between_look_and_change_is_not_overwritten(
 
 
 # ---------- what is gone
-READ_AHEAD = "block/{}/queue/read_ahead_kb"
-DISKS = profile(entry("sysfs", "1", A), entry("sysfs", "4096", READ_AHEAD.format("*")))
-
-
-@pytest.fixture
-def disks(trees: Trees) -> Trees:
-    for disk in ("sda", "sdb", "loop0"):
-        trees.make(READ_AHEAD.format(disk), "128")
-    for disk in ("sda", "sdb"):
-        trees.make(f"block/{disk}/device/model", "disk")
-    return trees
-
-
 def test_a_disk_that_is_gone_is_forgotten_and_the_rest_put_back(
     disks: Trees, caplog: pytest.LogCaptureFixture
 ) -> None:

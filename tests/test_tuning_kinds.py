@@ -11,6 +11,7 @@ import pytest
 from steps.lib.errors import RefusedError
 from steps.lib.models import Entry
 from steps.lib.restoring import restore
+from steps.lib.setting import Setting
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.namespaces.tuning.access import Access
@@ -151,6 +152,21 @@ def test_queues_that_a_profile_adds_are_steered_as_well(target: Target) -> None:
     assert [e.name for e in state.journal if e.node == "n1"] == ["rx", "rx-0", "rx-1"]
     assert restore(target, state)[1] == []
     assert picture(target) == before
+
+
+def test_a_steered_queue_is_not_taken_away_since_it_would_come_back_unsteered(
+    target: Target,
+) -> None:
+    added = apply_profile(target, STATE, profile(entry("ethtool_channels", "2", "rx")))
+    one = target.nodes()[0]
+    steering = Setting("rps", UPLINK, "rx-1")
+    target.write_setting(one, steering, "0")
+    with pytest.raises(
+        RefusedError, match=r"rx-1 \(0\). Take that away first; nothing was changed"
+    ):
+        apply_profile(target, added, profile(entry("ethtool_channels", "1", "rx")))
+    assert target.read_settings(one, [steering]) == {steering: "0"}
+    assert restore(target, added)[1] == []
 
 
 def test_two_entries_about_one_setting_are_refused(target: Target) -> None:

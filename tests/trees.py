@@ -66,6 +66,9 @@ class Trees:
     def nodes(self) -> Sequence[Node]:
         return [Node(name, "192.0.2.1", "eth0") for name in self.names]
 
+    def node(self, name: str) -> Node | None:
+        return next((node for node in self.nodes() if node.name == name), None)
+
     def facts(self, node: Node) -> NodeFacts:
         return NodeFacts("6.1", "cpu", 1, 1, None, f"boot of {node.name}", 1500, "sha256")
 

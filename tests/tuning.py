@@ -97,11 +97,11 @@ def look(target: Target, *entries: Entry) -> list[tuple[str, ...] | str]:
     return [x.lacking or tuple(f.intended for f in x.found) for x in looks]
 
 
-def picture(target: Target) -> dict[str, Any]:
+def picture(target: Target, separator: str = ".") -> dict[str, Any]:
     """All of a target's nodes that the tests change, by the programs that people look with."""
     found: dict[str, Any] = {}
     for node in target.nodes():
-        place = f"cnib-{target.name}.{node.name}"
+        place = f"cnib-{target.name}{separator}{node.name}"
         for command in (
             f"ethtool --show-features {UPLINK}",
             f"ethtool --show-channels {UPLINK}",

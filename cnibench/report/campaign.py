@@ -12,6 +12,7 @@ import duckdb
 
 from steps.lib.documents import suggest
 from steps.lib.errors import InputError
+from steps.lib.imports import ENVIRONMENT_CLASS
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ def choose(database: duckdb.DuckDBPyConnection, name: str | None) -> Campaign:
     chosen = name or known[0]
     fields = database.execute(_CAMPAIGN, [chosen]).fetchall()[0]
     title, target, environment_class, baseline, document = fields
+    if environment_class == ENVIRONMENT_CLASS:
+        raise InputError(
+            f"campaign {chosen!r} is imported, a report is of a measured one: name another by "
+            f"--campaign, or use `cnibench ask fastest-plugin --campaign {chosen}`"
+        )
     began, ended = database.execute(_TIME, [chosen]).fetchall()[0]
     return Campaign(
         chosen, title, target, environment_class, baseline, began, ended, json.loads(document)

@@ -58,49 +58,52 @@ def _without_gone(
         LOG.warning("block=%s forgotten: %s", state.block, each.why)
     if gone:
         forgotten = [each.entry for each in gone]
-        journal = tuple(e for e in state.journal if e not in forgotten)
-        state = state.model_copy(update={"journal": journal})
+        state = _with_journal(state, *(e for e in state.journal if e not in forgotten))
         target.save_state(state)
     return state, [each.why for each in left if not each.is_gone]
 
 
 def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[_Left]]:
+    """One round. Who is killed in it finds values that are back already, and what was kept."""
     kept: list[_Left] = []
-    nodes = {node.name: node for node in target.nodes()} if state.journal else {}
-    boots: dict[str, str] = {}
-    for index, entry in reversed([*enumerate(state.journal)]):
-        silent = {each.entry.node for each in kept if each.is_transient}
-        node = None if entry.node in silent else nodes.get(entry.node)
-        if node is not None:
-            left = _undo_if_reached(target, node, boots, entry)
+    known: dict[str, tuple[Node, str]] = {}
+    journal = state.journal
+    for index, entry in reversed([*enumerate(journal)]):
+        if entry.node in {each.entry.node for each in kept if each.is_transient}:
+            why = f"{entry.setting}: node {entry.node} did not answer"
+            left: _Left | None = _Left(entry, why, is_transient=True)
         else:
-            left = _unreached(entry, is_transient=entry.node in silent)
+            left = _undo_if_reached(target, known, entry)
         if left:
             kept.insert(0, left)
-        journal = (*state.journal[:index], *(each.entry for each in kept))
-        state = state.model_copy(update={"journal": journal})
-        target.save_state(state)
+        if left or not index:
+            state = _with_journal(state, *journal[:index], *(each.entry for each in kept))
+            target.save_state(state)
     return state, kept[::-1]
 
 
-def _unreached(entry: JournalEntry, *, is_transient: bool) -> _Left:
-    why = "did not answer" if is_transient else "is no more among the target's"
-    return _Left(entry, f"{entry.setting}: node {entry.node} {why}", is_transient)
+def _with_journal(state: BlockState, *entries: JournalEntry) -> BlockState:
+    return state.model_copy(update={"journal": entries})
 
 
 def _undo_if_reached(
-    target: Target, node: Node, boots: dict[str, str], entry: JournalEntry
+    target: Target, known: dict[str, tuple[Node, str]], entry: JournalEntry
 ) -> _Left | None:
     """Undo an entry; what goes wrong on its node must not keep another node from being restored."""
     try:
-        if node.name not in boots:
-            boots[node.name] = target.facts(node).boot_id
+        if entry.node not in known:
+            node = target.node(entry.node)
+            if node is None:
+                why = "is no more among the target's"
+                return _Left(entry, f"{entry.setting}: node {entry.node} {why}")
+            known[entry.node] = node, target.facts(node).boot_id
+        node, boot_id = known[entry.node]
         # None of it outlives a boot.
-        return _undo(target, node, entry) if boots[node.name] == entry.boot_id else None
+        return _undo(target, node, entry) if boot_id == entry.boot_id else None
     except OwnershipError:
         raise  # None of the nodes is ours any more.
     except CnibenchError as error:
-        why = f"{entry.setting} on {node.name} could not be put back: {error}"
+        why = f"{entry.setting} on {entry.node} could not be put back: {error}"
         return _Left(entry, why, isinstance(error, TransientError))
 
 

@@ -50,7 +50,11 @@ _BLOCK_IDENTITY = (
 _CELL_IDENTITY = (
     *_BLOCK_IDENTITY,
     _text("cell", "Id of the cell: path.traffic"),
-    _text("role", "`cell`, or `reference` for the host-to-host runs that show drift"),
+    _text(
+        "role",
+        "`cell`; `reference` for the host-to-host runs that show drift; `idle` for imported runs "
+        "without traffic",
+    ),
     _text("path", "Who talks to whom"),
     _text("traffic", "Kind of traffic: tcp-stream, udp-stream, tcp-rr, tcp-crr, udp-rr"),
     _text("protocol", "Transport protocol"),
@@ -181,7 +185,7 @@ MEASUREMENTS = (
     _count("attempt", "Which try this is, from 1; earlier ones were rejected for noise"),
     Column("rejected_attempts", pa.list_(REJECTED), "", "Tries given up for noise, with readings"),
     Column("gates", pa.list_(GATE), "", "Every check: pass, fail or not_applicable, with evidence"),
-    _text("environment_class", "What kind of machine; classes never mix"),
+    _text("environment_class", "What kind of machine, or `imported`; classes never mix"),
     _text("environment_fingerprint", "sha256 of kernel, processor, tools, underlay"),
     _text("plugin_fingerprint", "sha256 of what is installed"),
     _text("profile_digest", "sha256 of the settings read back in nodes and endpoints"),

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
 from steps.lib.errors import RefusedError
 from steps.lib.models import Entry, Profile
@@ -118,9 +118,8 @@ def apply_profile(
         for index, part in enumerate(parts):
             changes, lacking = _looked_up(target, part) if index else looks[index]
             state = _with_lacking(state, lacking)
-            for node, entry in changes:
-                _refuse_if_moved(target, node, entry)
-                state = _set(target, _journalled(target, state, entry), node)
+            for _, same in groupby(changes, lambda change: change[1].asked):
+                state = _set(target, state, list(same))
     except RefusedError as error:
         state, problems = restore(target, target.load_state() or state)
         ended = f"not put back: {'; '.join(problems)}" if problems else "all settings were put back"
@@ -239,26 +238,40 @@ def _refuse_if_moved(target: Target, node: Node, entry: JournalEntry) -> None:
         )
 
 
-def _journalled(target: Target, state: BlockState, entry: JournalEntry) -> BlockState:
-    """The state with the change recorded, saved before the change is made."""
-    state = state.model_copy(update={"journal": (*state.journal, entry)})
-    target.save_state(state)
-    return state
+def _set(
+    target: Target, state: BlockState, changes: Sequence[tuple[Node, JournalEntry]]
+) -> BlockState:
+    """Make the changes of one entry, all recorded and saved before the first of them is made.
 
-
-def _set(target: Target, state: BlockState, node: Node) -> BlockState:
-    """Make the change that the last entry of the journal records, and read it back."""
-    entry = state.journal[-1]
-    if entry.before != entry.intended:
-        target.write_setting(node, entry.setting, entry.intended)
-    # Also what a driver has rounded goes into the journal: else it would pass for somebody else's.
-    entry = entry.model_copy(update={"after": read_one(target, node, entry.setting)})
-    journal, tuned = (*state.journal[:-1], entry), (*state.tuned, entry)
+    Recorded as one, since an entry may be a file of each processor, and saving takes its time. What
+    is killed in between has no ``after``, and is put back whatever it reads.
+    """
+    for node, entry in changes:
+        _refuse_if_moved(target, node, entry)
+    recorded = (*state.journal, *(entry for _, entry in changes))
+    target.save_state(state.model_copy(update={"journal": recorded}))
+    made: list[JournalEntry] = []
+    for node, entry in changes:
+        try:
+            made.append(_changed(target, node, entry))
+        except RefusedError:
+            # What was not come to is not ours to put back, whatever it is by now.
+            begun = (*state.journal, *made, entry)
+            target.save_state(state.model_copy(update={"journal": begun}))
+            raise
+    journal, tuned = (*state.journal, *made), (*state.tuned, *made)
     state = state.model_copy(update={"journal": journal, "tuned": tuned})
     target.save_state(state)
-    if entry.after != entry.intended:
-        raise RefusedError(
-            f"{entry.setting} on {node.name} was set to {entry.intended!r} but reads back "
-            f"{entry.after!r}"
-        )
     return state
+
+
+def _changed(target: Target, node: Node, entry: JournalEntry) -> JournalEntry:
+    """Make one change, and read it back."""
+    if entry.before != entry.intended:
+        target.write_setting(node, entry.setting, entry.intended)
+    after = read_one(target, node, entry.setting)
+    if after != entry.intended:
+        raise RefusedError(
+            f"{entry.setting} on {node.name} was set to {entry.intended!r} but reads back {after!r}"
+        )
+    return entry.model_copy(update={"after": after})

@@ -48,9 +48,14 @@ def key(kind: str, **parts: str) -> str:
     if wanted != set(parts):
         raise CnibenchError(f"key of {kind}: needs {sorted(wanted)}, was given {sorted(parts)}")
     for name, value in parts.items():
-        if not _SAFE.fullmatch(value):
+        if not is_safe(value):
             raise CnibenchError(f"key of {kind}: {name} {value!r} is not safe in an object key")
     return pattern.format(**parts)
+
+
+def is_safe(identity: str) -> bool:
+    """Whether an identity can stand in an object key."""
+    return _SAFE.fullmatch(identity) is not None
 
 
 def prefix(kind: str, campaign: str | None = None) -> str:

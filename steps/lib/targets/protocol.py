@@ -159,6 +159,13 @@ class Target(Protocol):
     def nodes(self) -> Sequence[Node]:
         """The nodes, at least two, in a fixed order."""
 
+    def node(self, name: str) -> Node | None:
+        """One of ``nodes``, also while another one does not answer; None if there is none.
+
+        Raises:
+            TransientError: it does not answer.
+        """
+
     def all_nodes(self) -> Sequence[Node]:
         """Every node that a plugin is installed on: these, and those that are not measured."""
 

@@ -5,17 +5,13 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.api import CLASS_LABEL, EMULATED, NAMESPACE, Api
 
 NODE_COUNT = 2
 """A path has at most two ends, and every node more is one more that can disturb them."""
 
 MEMBERS = "cnibench-nodes"
 """Document with the names of the nodes that a campaign began with."""
-
-CLASS_LABEL = "cnibench.io/environment-class"
-EMULATED = "emulated"
-"""On nodes that are virtual machines of one machine, run in software perhaps: nothing is fast."""
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 

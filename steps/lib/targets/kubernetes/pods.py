@@ -98,6 +98,7 @@ def wait_started(api: Api, name: str, timeout_s: float = START_TIMEOUT_S) -> Pod
     Raises:
         RefusedError: it does not, or never will; with the container's state and the last events.
     """
+    timeout_s *= api.patience
     deadline = time.monotonic() + timeout_s
     while True:
         pod = read(api, name)
@@ -156,6 +157,7 @@ def wait_gone(api: Api, *names: str, timeout_s: float = GONE_TIMEOUT_S) -> None:
     Raises:
         RefusedError: one is still there when the time is over.
     """
+    timeout_s *= api.patience
     deadline = time.monotonic() + timeout_s
     for name in names:
         while (pod := read(api, name)) is not None:

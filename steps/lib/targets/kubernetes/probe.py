@@ -53,7 +53,8 @@ def prove(api: Api, agents: Agents, nodes: Sequence[Node], spec: TargetSpec) -> 
         _listening(agents, made["next"]),
         _listening(agents, made["far"]),
     ):
-        _wait_all(_checks(api, agents, nodes, made, _service_address(api)))
+        checks = _checks(api, agents, nodes, made, _service_address(api))
+        _wait_all(checks, TIMEOUT_S * api.patience)
 
 
 def _checks(
@@ -73,8 +74,8 @@ def _checks(
     return checks
 
 
-def _wait_all(checks: dict[str, Check]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
+def _wait_all(checks: dict[str, Check], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
     waiting = dict(checks)
     while True:
         problems = {title: problem for title, check in waiting.items() if (problem := check())}
@@ -82,7 +83,7 @@ def _wait_all(checks: dict[str, Check]) -> None:
             return
         if time.monotonic() > deadline:
             said = "; ".join(f"{title}: {problem}" for title, problem in problems.items())
-            raise RefusedError(f"the pod network does not work after {TIMEOUT_S:g} s: {said}")
+            raise RefusedError(f"the pod network does not work after {timeout_s:g} s: {said}")
         waiting = {title: checks[title] for title in problems}
         time.sleep(POLL_S)
 

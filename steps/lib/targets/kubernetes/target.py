@@ -97,15 +97,16 @@ class KubernetesTarget:
         self._all_agents.ensure()
         return self._all_agents
 
-    @cached_property
-    def _all_nodes(self) -> tuple[Node, ...]:
+    def _seen(self, members: Sequence[Any]) -> tuple[Node, ...]:
         # At the same time: each agent is started by the first question to it.
-        addresses = {n.metadata.name: cluster.address_of(n) for n in self._members}
+        addresses = {n.metadata.name: cluster.address_of(n) for n in members}
         asked = {name: {"address": address} for name, address in addresses.items()}
         told = self._agents.call_each("facts", asked)
-        return tuple(
-            Node(name, address, str(told[name]["uplink"])) for name, address in addresses.items()
-        )
+        return tuple(Node(n, address, told[n]["uplink"]) for n, address in addresses.items())
+
+    @cached_property
+    def _all_nodes(self) -> tuple[Node, ...]:
+        return self._seen(self._members)
 
     @cached_property
     def _nodes(self) -> tuple[Node, ...]:
@@ -223,6 +224,11 @@ class KubernetesTarget:
     def nodes(self) -> Sequence[Node]:
         """Two worker nodes, the first by name."""
         return self._nodes
+
+    def node(self, name: str) -> Node | None:
+        """One of them; no other node is asked, since that one may not answer."""
+        found = self._seen([n for n in self._measured if n.metadata.name == name])
+        return found[0] if found else None
 
     def all_nodes(self) -> Sequence[Node]:
         """Every Linux node, of the control plane too: plugins are installed there as well."""

@@ -124,6 +124,10 @@ class NamespacesTarget:
         """The nodes, in a fixed order."""
         return self._layout.nodes
 
+    def node(self, name: str) -> Node | None:
+        """One of them, by its name."""
+        return next((node for node in self.nodes() if node.name == name), None)
+
     def all_nodes(self) -> Sequence[Node]:
         """The same: every node is measured."""
         return self.nodes()

@@ -4,6 +4,7 @@ import json
 import re
 
 from steps.lib.setting import Found, LackingError, Setting, Wanted
+from steps.lib.targets.namespaces.tuning import links
 from steps.lib.targets.namespaces.tuning.access import Access
 
 GROUPS = {
@@ -31,6 +32,9 @@ _OPTIONS = {
     "ethtool_coalesce": ("--show-coalesce", "--coalesce"),
     "ethtool_channels": ("--show-channels", "--set-channels"),
 }
+_RECEIVING = {"rx", "combined"}
+"""Channels that have a receive queue each."""
+
 _HEADINGS = ("maximums:", "Current hardware settings:")
 
 
@@ -69,7 +73,11 @@ def write_feature(access: Access, setting: Setting, value: str) -> None:
 
 
 def find_number(access: Access, wanted: Wanted) -> list[Found]:
-    """One number of rings, coalescing or channels."""
+    """One number of rings, coalescing or channels.
+
+    Raises:
+        RefusedError: queues that somebody steers to processors would go and come back unsteered.
+    """
     device = access.device(wanted.scope)
     present, most = _numbers(access, wanted.kind, device)
     if wanted.name not in present:
@@ -77,6 +85,9 @@ def find_number(access: Access, wanted: Wanted) -> list[Found]:
     limit = most.get(wanted.name, "")
     if limit.isdigit() and wanted.value.isdigit() and int(wanted.value) > int(limit):
         raise LackingError(f"{device} takes {limit} at most, not {wanted.value}")
+    if wanted.kind == "ethtool_channels" and wanted.name in _RECEIVING:
+        others = (present.get(name, "0") for name in _RECEIVING - {wanted.name})
+        links.refuse_to_lose_steering(access, device, int(wanted.value) + sum(map(int, others)))
     setting = Setting(wanted.kind, device, wanted.name)
     return [Found(setting, present[wanted.name], wanted.value)]
 

@@ -113,6 +113,23 @@ def find_rps(access: Access, wanted: Wanted) -> list[Found]:
     return found
 
 
+def refuse_to_lose_steering(access: Access, device: str, queues_kept: int) -> None:
+    """Refuse to take queues away that have processors: a queue comes back with none."""
+    with access.sys() as root:
+        files = (root / "class/net" / device / "queues").glob("rx-*/rps_cpus")
+        masks = {file.parent.name: _mask(file) for file in files}
+    lost = sorted(
+        f"{queue} ({mask})"
+        for queue, mask in masks.items()
+        if int(queue.removeprefix("rx-")) >= queues_kept and mask != cpus.shown([])
+    )
+    if lost:
+        raise RefusedError(
+            f"{device} has receive queues that somebody steers to processors by RPS, which would "
+            f"go and come back without it: {', '.join(lost)}. Take that away first"
+        )
+
+
 def read_rps(access: Access, setting: Setting) -> str | None:
     """As a list of processors."""
     with access.sys() as root:
