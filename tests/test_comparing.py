@@ -144,6 +144,12 @@ def test_cells_that_fill_the_link_are_compared_by_cpu(folder: str) -> None:
     assert compare(folder, "a", "b")[1][0]["metric"] == "throughput"
 
 
+def test_cells_that_fill_the_link_without_cpu_on_record_say_so(folder: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": SAME})
+    _, (line,), _ = compare(folder, "a", "b", "--link", "10")
+    assert (line["metric"], line["notes"]) == ("throughput", ["link-bound: no CPU is on record"])
+
+
 def test_known_changes_fail_nothing_until_they_grow_or_expire(tmp_path: Path, folder: str) -> None:
     fill(open_store(folder), {"a": SAME, "b": SLOW})
     file = tmp_path / "known.yaml"

@@ -110,7 +110,9 @@ def _lines(
         notes: tuple[str, ...] = ()
         used = metric
         if bound and metric.name == RATES[0]:
-            used, notes = cost, ("link-bound: compared by CPU",)
+            has_cost = all(any(row.values[cost.name] for row in rows) for rows in pair)
+            used = cost if has_cost else metric
+            notes = (f"link-bound: {'compared by CPU' if has_cost else 'no CPU is on record'}",)
         if any(line.metric == used.name for line in lines):
             continue
         lines.append(_line(cell, (first, second), pair, used, asked, notes))
