@@ -186,6 +186,7 @@ def test_the_catalog_is_valid() -> None:
 def test_every_verb_has_its_help() -> None:
     for command in app.registered_commands:
         assert command.callback and command.callback.__doc__, f"{command.name} lacks its help"
-        result = CliRunner().invoke(app, [command.callback.__name__, "--help"])
+        verb = command.name or command.callback.__name__
+        result = CliRunner().invoke(app, [verb, "--help"])
         assert result.exit_code == 0, result.output
         assert command.callback.__doc__.split()[0] in result.output
