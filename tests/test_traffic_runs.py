@@ -228,17 +228,18 @@ def test_a_paced_run_keeps_its_rate_and_times_requests_from_when_they_were_due(p
     assert slow > 20, "some 40 requests were due while the server stood still, not one"
 
 
-def test_a_lost_datagram_is_counted_and_is_no_latency(pair: Pair) -> None:
-    rule = "udp dport 30524 numgen inc mod 3000 0 drop"
+@pytest.mark.parametrize("rate_per_s", [None, 1000])
+def test_a_lost_datagram_is_counted_and_is_no_latency(pair: Pair, rate_per_s: int | None) -> None:
+    rule = "udp dport 30524 numgen inc mod 700 0 drop"
     chain = "{ type filter hook input priority 0; }"
     inside = ["ip", "netns", "exec", pair.names[1]]
     for command in ("add table inet loss", f"add chain inet loss in {chain}"):
         subprocess.run([*inside, "nft", command], check=True)
     subprocess.run([*inside, "nft", f"add rule inet loss in {rule}"], check=True)
     try:
-        made = traffic(DATAGRAMS, omit_s=0)
+        made = traffic(DATAGRAMS, omit_s=0, rate_per_s=rate_per_s)
         record = parsed(run(pair, made), made)
     finally:
         subprocess.run([*inside, "nft", "delete table inet loss"], check=True)
     assert int(record.metrics["lost_datagrams"] or 0) >= 1
-    assert 0 < float(record.metrics["latency_us_max"] or 0) < 1e6
+    assert 0 < float(record.metrics["latency_us_max"] or 0) < 5e5, "nor what waited for it"

@@ -9,7 +9,9 @@
  * socket that waits for stray packets (RFC 9293, TIME-WAIT) is the server's and the client never runs
  * out of ports. RATE_PER_S paces requests; 0 sends the next when the answer is there. A paced request
  * that has to wait for the answer before it counts from when it was due, or the worst of the network
- * would hide itself (coordinated omission).
+ * would hide itself (coordinated omission); one that does not counts from when it is sent, or the timer
+ * would be measured. After a datagram that was lost the pace begins anew: what was due meanwhile is not
+ * sent, or the tail would be that of the time after which an answer counts as lost.
  *
  * The client prints JSON, a line an event: start, interval, window (its edges, for whoever reads
  * counters meanwhile), end or error. Times are of CLOCK_MONOTONIC; a latency is that of one whole
@@ -30,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -209,15 +212,18 @@ static bool exchange_datagrams(const struct call *call, int fd, uint32_t number)
     }
 }
 
-static bool transact(const struct call *call, const struct end *to, int kept, uint32_t number) {
-    if (call->is_udp) return exchange_datagrams(call, kept, number);
-    int fd = call->is_each ? connected(call, to) : kept;
+/* There and back on a connection; one of its own is then ended by the server. */
+static void converse(const struct call *call, int fd) {
     put(fd, call->request_bytes);
     if (!get(fd, call->response_bytes)) fail(1, "the server ended the connection");
-    if (call->is_each) {
-        if (get(fd, 1)) fail(1, "the server said more than its response");
-        close(fd);
-    }
+    if (!call->is_each) return;
+    if (get(fd, 1)) fail(1, "the server said more than its response");
+    close(fd);
+}
+
+static bool transact(const struct call *call, const struct end *to, int kept, uint32_t number) {
+    if (call->is_udp) return exchange_datagrams(call, kept, number);
+    converse(call, call->is_each ? connected(call, to) : kept);
     return true;
 }
 
@@ -306,16 +312,21 @@ static uint64_t run(const struct call *call, const struct end *to, int fd, uint6
     uint64_t began = now_ns(), over = began + seconds * SECOND, reported = began, ended, in_interval = 0;
     uint64_t step = call->rate_per_s ? SECOND / call->rate_per_s : 0, due = began;
     do {
-        if (step && now_ns() < due) sleep_until(due);
-        uint64_t from = step ? due : now_ns();
-        bool is_answered = transact(call, to, fd, number++);
-        ended = now_ns();
-        due += step;
-        if (is_answered) {
-            in_interval++;
-            add(tally, ended - from);
+        bool is_late = step && now_ns() >= due && due > began;
+        if (step && !is_late) sleep_until(due < over ? due : over);
+        if (step && due >= over) {
+            ended = now_ns(); /* nothing is due any more */
         } else {
-            tally->lost++;
+            uint64_t from = is_late ? due : now_ns();
+            bool is_answered = transact(call, to, fd, number++);
+            ended = now_ns();
+            due = is_answered ? due + step : ended + step;
+            if (is_answered) {
+                in_interval++;
+                add(tally, ended - from);
+            } else {
+                tally->lost++;
+            }
         }
         if (ended >= over || ended - reported >= SECOND) {
             print_interval(reported - began, ended - began, in_interval, is_omitted);
@@ -331,12 +342,8 @@ static void measure(const struct call *call) {
     const struct end to = end_of(call);
     int fd = connected(call, &to);
     print_start(call, fd);
-    if (call->is_each) {
-        /* The first connection told the addresses; it is ended as each other one is. */
-        put(fd, call->request_bytes);
-        if (!get(fd, call->response_bytes)) fail(1, "the server ended the connection");
-        close(fd);
-    }
+    if (call->is_each) converse(call, fd); /* It has told the addresses. */
+    prctl(PR_SET_TIMERSLACK, 1UL);
     if (call->omit_s) run(call, &to, fd, call->omit_s, &left_out, true);
     print_edge("start");
     uint64_t window_ns = run(call, &to, fd, call->duration_s, &tally, false);

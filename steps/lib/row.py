@@ -103,6 +103,8 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
         return packets_received(window, traffic), "Udp.InDatagrams of receiver"
     if traffic.protocol == "udp":
         counter = "Udp.InDatagrams"
+        if {window.ends.client.kind, window.ends.server.kind} == {"host", "pod"}:
+            return 0, f"none: {counter} of a node holds a tunnel's datagrams too"
         where = "the shared namespace" if window.ends.shared else "both ends"
         return _both_ends(window, counter), f"{counter} of {where}"
     if window.ends.shared:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 
-from steps.lib.errors import RefusedError
+from steps.lib.errors import CnibenchError, RefusedError
 from steps.lib.models import Entry, Profile
 from steps.lib.restoring import read_one, restore
 from steps.lib.setting import Found, Setting
@@ -254,7 +254,7 @@ def _set(
     for node, entry in changes:
         try:
             made.append(_changed(target, node, entry))
-        except RefusedError:
+        except CnibenchError:
             # What was not come to is not ours to put back, whatever it is by now.
             begun = (*state.journal, *made, entry)
             target.save_state(state.model_copy(update={"journal": begun}))

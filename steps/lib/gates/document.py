@@ -6,7 +6,7 @@ from steps.lib.gates.base import Evidence, Found, gate, verdict
 from steps.lib.models import Stream, Traffic, Transactions, UdpStream
 from steps.lib.row import packets_received
 from steps.lib.traffic import asked
-from steps.lib.traffic.protocol import VersionError
+from steps.lib.traffic.protocol import ToolRecord, VersionError
 
 DURATION_TOLERANCE = 0.02
 DURATION_SLACK_S = 0.1
@@ -87,21 +87,31 @@ def rate_offered(e: Evidence) -> Found:
     stated = _stated_rate(e.cell.traffic)
     if stated is None:
         return "not_applicable", "no stated rate"
-    wanted, unit, metric = stated
-    sent = e.the_record.metrics.get(metric)
+    wanted, unit = stated
+    sent = _sent_per_s(e.cell.traffic, e.the_record)
     if sent is None:
         return "fail", "the tool does not say what it sent"
     text = f"{100 * sent / wanted:.1f} % of {wanted} {unit} were sent"
     return verdict(abs(sent - wanted) <= RATE_TOLERANCE * wanted), text
 
 
-def _stated_rate(traffic: Traffic) -> tuple[int, str, str] | None:
-    """The rate, its unit, and the metric that tells what came of it."""
+def _stated_rate(traffic: Traffic) -> tuple[int, str] | None:
+    """The rate, and its unit."""
     if isinstance(traffic, UdpStream):
-        return traffic.rate_bits_per_s, "bit/s", "sent_bits_per_s"
+        return traffic.rate_bits_per_s, "bit/s"
     if isinstance(traffic, Transactions) and traffic.rate_per_s is not None:
-        return traffic.rate_per_s, "requests/s", "transactions_per_s"
+        return traffic.rate_per_s, "requests/s"
     return None
+
+
+def _sent_per_s(traffic: Traffic, record: ToolRecord) -> float | None:
+    """What the sender says of itself, in the unit of the stated rate; lost requests included."""
+    if isinstance(traffic, UdpStream):
+        return record.metrics.get("sent_bits_per_s")
+    requests = record.metrics.get("datagrams")
+    if requests is not None:
+        return requests / record.duration_s
+    return record.metrics.get("transactions_per_s")
 
 
 @gate(

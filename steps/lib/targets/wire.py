@@ -67,6 +67,7 @@ class Watch:
     addresses: tuple[str, str]
     seen: Seen = field(default_factory=Seen)
     _ended: threading.Event = field(default_factory=threading.Event)
+    _failure: OSError | None = None
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -82,22 +83,31 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> Seen:
-        """End; what was seen. Idempotent."""
+        """End; what was seen. Idempotent.
+
+        Raises:
+            OSError: the device went away, so that what was seen is not all of it.
+        """
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
+        if self._failure is not None:
+            raise self._failure
         return self.seen
 
     def _look(self, own: socket.socket) -> None:
         """One burst after the other. Between them the socket is bound to no protocol: is idle."""
         client, server = (socket.inet_aton(address) for address in self.addresses)
         pairs = (client + server, server + client)
-        with own:
-            while not self._ended.wait(PAUSE_S):
-                own.bind((self.device, ETH_P_ALL))
-                self._burst(own, pairs)
-                own.bind((self.device, 0))
-                self._drain(own)
+        try:
+            with own:
+                while not self._ended.wait(PAUSE_S):
+                    own.bind((self.device, ETH_P_ALL))
+                    self._burst(own, pairs)
+                    own.bind((self.device, 0))
+                    self._drain(own)
+        except OSError as failure:
+            self._failure = failure
 
     def _burst(self, own: socket.socket, pairs: tuple[bytes, bytes]) -> None:
         deadline = time.monotonic() + BURST_S
