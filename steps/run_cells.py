@@ -23,6 +23,8 @@ from steps.lib.store import measured_cells, store_measurement
 
 LOG = logging.getLogger("cnibench")
 
+NOTHING = "all were measured before"
+
 STORE_PATIENCE_S = 150.0
 STORE_INTERVAL_S = 10.0
 """A store may be restarted. What was measured is not thrown away for that."""
@@ -57,6 +59,8 @@ def run_cells(cells_input: RunCellsInput) -> RunCellsOutput:
     to_do = cells_of(context.block, cells_input.group, done)
     statuses: Counter[str] = Counter()
     errors: dict[str, CnibenchError] = {}
+    if not to_do:
+        LOG.info("block=%s group=%s: %s", context.block_id, cells_input.group, NOTHING)
     for number, cell in enumerate(to_do, start=1):
         progress.tell(progress.Cell(cell))
         try:
@@ -72,7 +76,8 @@ def run_cells(cells_input: RunCellsInput) -> RunCellsOutput:
         if cell in errors and not _answer(context):
             break
     _raise_first(errors)
-    return RunCellsOutput(summary=", ".join(f"{n} {s}" for s, n in statuses.items()))
+    summary = ", ".join(f"{n} {s}" for s, n in statuses.items())
+    return RunCellsOutput(summary=summary or NOTHING)
 
 
 def _run_cell(context: Context, cell: str) -> str:

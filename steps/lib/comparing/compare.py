@@ -70,7 +70,8 @@ def compare(texts: Sequence[str], store: str, asked: Asked) -> Comparison:
     databases = open_stores(sides)
     sides = [resolve(side, databases[side.store]) for side in sides]
     read = tuple({m.name: m for m in (*metrics, *find_metrics((COST,)))}.values())
-    apart = {key for side in sides for key in side.chosen}
+    # Only what every side states tells all of them apart; of the others each plugin is its own cell.
+    apart = set.intersection(*(set(side.chosen) for side in sides))
     loaded = [
         _load(s, samples(s, databases[s.store], read, asked.link_bits_per_s), apart) for s in sides
     ]
@@ -90,7 +91,7 @@ def _load(side: Side, rows: list[Sample], apart: set[str]) -> _Loaded:
     cells: dict[str, list[Sample]] = {}
     for row in rows:
         if row.role == "cell":
-            parts = [] if apart & {"plugin", "version"} else [row.plugin]
+            parts = [] if "plugin" in apart else [row.plugin]
             parts += [] if "profile" in apart else [row.profile]
             cells.setdefault(" ".join([*parts, row.cell]), []).append(row)
     return _Loaded(side, rows, cells)

@@ -20,6 +20,7 @@ from steps.lib.questions import ask
 from steps.lib.store import open_store
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.namespaces.programs import output
+from steps.run_cells import NOTHING
 from tests.lab import labs
 from tests.lab.on_argo.argo import (
     RENDERED,
@@ -147,7 +148,8 @@ def test_a_workflow_object_stays_small(block: Document) -> None:
 
 def test_logs_outlive_their_pods(argo: Argo, block: Document) -> None:
     log = argo.artifact(block, nodes(block, "run-cells")[-1], "main-logs").data.decode()
-    assert "cell=" in log
+    # What was measured while the store was away may be known to no pod that came to its end.
+    assert "cell=" in log or NOTHING in log
     assert "Traceback" not in log
 
 
