@@ -103,7 +103,10 @@ def choose(database: duckdb.DuckDBPyConnection, name: str | None) -> Campaign:
     )
 
 
-_NAMES = "select campaign from campaigns order by created_at desc nulls last, campaign desc"
+_NAMES = (
+    "select campaign from campaigns order by environment_class is not distinct from 'imported', "
+    "created_at desc nulls last, campaign desc"
+)
 _CAMPAIGN = (
     "select title, target, environment_class, baseline_plugin, document "
     "from campaigns where campaign = ?"

@@ -24,7 +24,8 @@ def rates_of(database: "duckdb.DuckDBPyConnection") -> Rates:
     """What the measurements of a store say about rates."""
     found = database.execute(
         "select path, traffic, median(throughput_bits_per_s) from measurements "
-        "where status = 'ok' and throughput_bits_per_s is not null group by all"
+        "where status = 'ok' and throughput_bits_per_s is not null "
+        "and environment_class <> 'imported' group by all"
     ).fetchall()
     return {(path, traffic): rate for path, traffic, rate in found}
 
@@ -42,7 +43,7 @@ def spread_of(database: "duckdb.DuckDBPyConnection") -> dict[str, float]:
                 stddev_samp(coalesce(throughput_bits_per_s, transactions_per_s))
                     / avg(coalesce(throughput_bits_per_s, transactions_per_s)) as spread,
             from measurements
-            where status = 'ok' and role = 'cell'
+            where status = 'ok' and role = 'cell' and environment_class <> 'imported'
             group by campaign, plugin, profile, path, traffic, cell
             having count(*) >= 2
         )

@@ -148,7 +148,11 @@ def statement_of(name: str, folder: Path = QUERIES) -> str:
     return (folder / f"{name}.sql").read_text(encoding="utf-8")
 
 
-_CAMPAIGNS = "select campaign from campaigns order by created_at desc nulls last, campaign desc"
+_CAMPAIGNS = (
+    "select campaign from campaigns order by environment_class is not distinct from 'imported', "
+    "created_at desc nulls last, campaign desc"
+)
+"""The latest first; what was imported comes after all that was measured here."""
 
 
 def _names(folder: Path) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def acknowledge(lines: Sequence[Line], file: Path, today: date) -> tuple[Line, .
 def _because(line: Line, known: Sequence[Known], today: date) -> str | None:
     if line.verdict is not Verdict.regressed or line.effect is None:
         return None
-    ratio = max(line.effect.ratio, 1 / line.effect.ratio)
+    percent = 100 * abs(line.effect.ratio - 1)  # as it is shown
     for each in known:
         fits = all(
             fnmatchcase(value, pattern)
@@ -55,6 +55,6 @@ def _because(line: Line, known: Sequence[Known], today: date) -> str | None:
             )
         )
         valid = each.until is None or today <= each.until
-        if fits and valid and ratio <= 1 + each.at_most_percent / 100:
+        if fits and valid and percent <= each.at_most_percent:
             return each.because
     return None

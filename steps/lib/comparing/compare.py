@@ -70,7 +70,7 @@ def compare(texts: Sequence[str], store: str, asked: Asked) -> Comparison:
     databases = open_stores(sides)
     sides = [resolve(side, databases[side.store]) for side in sides]
     read = tuple({m.name: m for m in (*metrics, *find_metrics((COST,)))}.values())
-    # Only what every side states tells all of them apart; of the others each plugin is its own cell.
+    # Only what every side states tells them apart: else other plugins would pass for repeats.
     apart = set.intersection(*(set(side.chosen) for side in sides))
     loaded = [
         _load(s, samples(s, databases[s.store], read, asked.link_bits_per_s), apart) for s in sides
@@ -83,6 +83,9 @@ def compare(texts: Sequence[str], store: str, asked: Asked) -> Comparison:
     ]
     if all(not loaded[0].cells.keys() & other.cells.keys() for other in loaded[1:]):
         raise InputError(_nothing_common(loaded))
+    if not lines:
+        asked_for = ", ".join(metric.name for metric in metrics)
+        raise InputError(f"no cell of these sides has {asked_for}; write another --metric")
     return _corrected(tuple(sides), lines)
 
 

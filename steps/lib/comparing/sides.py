@@ -82,7 +82,8 @@ def resolve(side: Side, database: duckdb.DuckDBPyConnection) -> Side:
     if "campaign" not in chosen:
         where, values = _where(chosen)
         found = database.execute(
-            f"select campaign from ({_ROWS}) where {where} order by created_at desc nulls last, "
+            f"select campaign from ({_ROWS}) where {where} and status = 'ok' "
+            "order by environment_class = 'imported', created_at desc nulls last, "
             "campaign desc limit 1",
             values,
         ).fetchone()

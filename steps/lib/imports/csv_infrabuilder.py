@@ -81,6 +81,8 @@ def _identity(line: Line) -> tuple[str, ...]:
 
 
 def _unnamed(line: Line) -> str | None:
+    if None in (line["variant"], line["run"], line["test"]):
+        return "it ends before variant, run and test"
     variant, run, test = _identity(line)
     if not is_safe(variant) or not is_safe(test):
         return f"variant {variant[:40]!r} or test {test[:40]!r} is no name"
@@ -187,6 +189,8 @@ def _check(found: Mapping[str, Any], asked_s: int | None) -> None:
         raise DamagedError(f"it ran {seconds} s of {asked_s} s")
     if rate > (1 + RATE_TOLERANCE) * sent:
         raise DamagedError("more arrived than was sent")
+    if (found["lost_percent"] or 0.0) > 100:
+        raise DamagedError(f"lost_percent is {found['lost_percent']}")
     if packets:
         lost = 100 * (found["lost_datagrams"] or 0) / packets
         if abs(lost - (found["lost_percent"] or 0.0)) > LOSS_TOLERANCE_PERCENT:
@@ -207,8 +211,8 @@ def _number(line: Line, name: str) -> float | None:
 
 def _count(line: Line, name: str) -> int | None:
     value = _number(line, name)
-    if value is not None and value != int(value):
-        raise DamagedError(f"{name} is not a whole number: {line[name][:40]!r}")
+    if value is not None and (value != int(value) or value >= 1 << 63):
+        raise DamagedError(f"{name} is not a whole number that fits: {line[name][:40]!r}")
     return None if value is None else int(value)
 
 
