@@ -265,3 +265,20 @@ def test_planned_blocks_follow_the_published_table() -> None:
 
 def test_rows_of_the_fixture_have_the_columns_of_the_table() -> None:
     assert set(measurement()) <= set(full("measurements"))
+
+
+def test_sides_told_by_different_keys_take_no_plugin_for_a_repeat_of_another(folder: str) -> None:
+    store = open_store(folder)
+    fill(store, {"a": SAME, "b": SLOW})
+    fill(store, {"a": SAME, "b": SLOW}, campaign="night-2")
+    status, lines, _ = compare(folder, "plugin=a,campaign=demo", "campaign=night-2")
+    assert {line["cell"]: line["blocks"] for line in lines if line["verdict"] == "equal"} == {
+        f"a base {CELL}": [5, 5]
+    }
+    assert status == 0
+
+
+def test_a_metric_that_no_cell_has_is_an_error_not_a_pass(folder: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": SAME})
+    status, _, said = compare(folder, "a", "b", "--metric", "latency-p99")
+    assert (status, "latency-p99" in said) == (2, True)

@@ -16,6 +16,7 @@ from steps.lib.imports import Imported, read_csv, store_import
 from steps.lib.imports.csv_infrabuilder import COLUMNS
 from steps.lib.questions import ask
 from steps.lib.store import open_store
+from tests.store_rows import put_campaign
 
 SHARED = Path(os.environ.get("CNIBENCH_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PUBLISHED = SHARED / "infrabuilder-2024.csv"
@@ -36,6 +37,8 @@ DAMAGE = {
     "counts that disagree": ({"packets": "100", "lost_packets": "50"}, "its counts make 50"),
     "an unknown status": ({"status": "okk"}, "status 'okk' is not known"),
     "a failed run with sums": ({"status": "no-json"}, "no-json"),
+    "a count no column holds": ({"retransmits": "1e30"}, "not a whole number that fits"),
+    "more lost than sent": ({"lost_percent": "900"}, "lost_percent is 900"),
     "a broken date": ({"started_at": "Sat, 99"}, "not a date"),
 }
 
@@ -54,6 +57,15 @@ def rows(store: Path, statement: str) -> list[tuple[Any, ...]]:
 
 def put(store: Path, found: Imported, campaign: str = "c") -> int:
     return store_import(open_store(str(store)), campaign, found).new
+
+
+def test_what_was_measured_here_is_asked_about_although_an_import_is_newer(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "s"))
+    put_campaign(store, "measured", environment_class="single-kernel")
+    put(tmp_path / "s", read_csv(table(tmp_path / "a.csv", GOOD)), "imported")
+    database = open_database(store)
+    ask(database, "coverage")
+    assert database.execute("select getvariable('campaign')").fetchall() == [("measured",)]
 
 
 def test_a_good_line_is_a_labelled_row_that_says_where_it_stands(tmp_path: Path) -> None:
