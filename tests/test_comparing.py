@@ -30,7 +30,7 @@ def put_block(store: Store, plugin: str, repeat: int, gbits: float, **values: An
         "environment_class": "single-kernel",
         "environment_fingerprint": "e" * 64,
     } | values
-    id_ = f"{same.get('campaign', 'demo')}-{block}"
+    id_ = f"{same.get('campaign', 'demo')}-{same['block']}"
     row = measurement(CELL, id_, throughput_bits_per_s=gbits * 1e9)
     put_measurement(store, row | same)
     for end in ("start", "end") if isinstance(reference, float) else ():
@@ -130,6 +130,19 @@ def test_drift_that_the_references_show_is_taken_out(folder: str) -> None:
             put_block(store, plugin, repeat, 10 * level * dice.gauss(1, 0.01), reference=20 * level)
     _, (line,), _ = compare(folder, "a", "b")
     assert (line["verdict"], line["notes"]) == ("equal", ["drift removed"])
+
+
+def test_what_a_profile_does_to_the_references_too_is_no_drift(folder: str) -> None:
+    store = open_store(folder)
+    put_campaign(store, method_version=2)
+    dice = random.Random(1)
+    for repeat in range(1, 7):
+        for profile, level in (("base", 1.0), ("tuned", 1.3)):
+            named = {"profile": profile, "block": f"a.{profile}.r{repeat}"}
+            rate = 10 * level * dice.gauss(1, 0.01)
+            put_block(store, "a", repeat, rate, reference=20 * level, **named)
+    _, (line,), _ = compare(folder, "base", "tuned")
+    assert (line["verdict"], line["notes"]) == ("improved", [])
 
 
 def test_cells_that_fill_the_link_are_compared_by_cpu(folder: str) -> None:
