@@ -128,16 +128,7 @@ def ask(
     show.answer(ask_question(database, question, campaign), form)
 
 
-@app.command("import")
-def import_(
-    path: Annotated[
-        Path, typer.Argument(help="CSV of InfraBuilder's results of 2024", exists=True)
-    ],
-    campaign: Annotated[str, typer.Option("--campaign", help="Name for what is imported")],
-    store: StoreOption = "results",
-) -> None:
-    """Bring published results into the store, labelled as imported, in a campaign of their own."""
-    import_results(path, campaign, store)
+app.command("import")(import_results)
 
 
 @app.command()
