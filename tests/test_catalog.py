@@ -52,6 +52,14 @@ def test_a_file_names_its_schema_and_fits_it_and_loads(
     load(path)
 
 
+def test_the_sibling_of_a_variant_is_another_plugin_of_the_same_targets() -> None:
+    plugins = {plugin.name: plugin for plugin in Catalog().plugins}
+    for name, plugin in plugins.items():
+        if plugin.variant:
+            assert plugin.variant.of != name
+            assert set(plugin.targets) & set(plugins[plugin.variant.of].targets), name
+
+
 def test_the_committed_schemas_are_those_of_the_models() -> None:
     assert not generated.drift(schemas(), SCHEMAS), f"run: {COMMAND}"
     for text in schemas().values():

@@ -47,6 +47,8 @@ final as (
         ---------- numerics
         metric,
         rate,
+        -- What intervals and tests are made of; zero has none.
+        if(rate > 0, ln(rate), null) as rate_logarithm,
         (cpu_busy_s - cpu_idle_baseline_s)
             / nullif(cpu_window_s * rate, 0) as cpu_s_per_work,
         cycles_per_packet,

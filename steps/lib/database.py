@@ -17,6 +17,9 @@ LOG = logging.getLogger("cnibench")
 VIEWS = Path(__file__).parents[2] / "queries" / "views"
 """Views that several questions share, one per file, named like the file."""
 
+MACROS = VIEWS.with_name("macros")
+"""Files of macros that questions and views use."""
+
 PARTS_OF_MEASUREMENTS = ("intervals", "histograms")
 """Tables in which attempts that came second have left rows; those must not be seen."""
 
@@ -43,7 +46,9 @@ def open_database(store: Store) -> duckdb.DuckDBPyConnection:
 
 
 def add_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Add the shared views to a database that has the tables, where they are not there yet."""
+    """Add shared macros and views to a database that has the tables, where they are absent."""
+    for path in sorted(MACROS.glob("*.sql")):
+        connection.execute(path.read_text(encoding="utf-8"))
     for path in sorted(VIEWS.glob("*.sql")):
         body = path.read_text(encoding="utf-8")
         connection.execute(f"create view if not exists {path.stem} as\n{body}")
