@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
+from steps.lib.sql import sql_type
 from steps.lib.store import open_store
 from steps.lib.tables import TABLES
 
@@ -193,7 +193,7 @@ def make_store(folder: Path) -> Path:
 
 def _select(table: str, source: str, columns: Mapping[str, str]) -> str:
     chosen = [
-        f"({columns.get(c.name, 'null')})::{_sql_type(c.type)} as {c.name}" for c in TABLES[table]
+        f"({columns.get(c.name, 'null')})::{sql_type(c.type)} as {c.name}" for c in TABLES[table]
     ]
     return f"select {', '.join(chosen)} from {source}".replace("{noise}", _NOISE)
 
@@ -206,17 +206,6 @@ def _write(
     cells = _CELLS.replace("{campaign}", str(campaign))
     statement = select.replace("{cells}", cells).replace("{campaign}", str(campaign))
     connection.execute(f"copy ({statement}) to '{path}' (format parquet, compression zstd)")
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind):
-        return f"{_sql_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        return f"struct({', '.join(f'{f.name} {_sql_type(f.type)}' for f in kind)})"
-    if pa.types.is_map(kind):
-        return f"map({_sql_type(kind.key_type)}, {_sql_type(kind.item_type)})"
-    names = {pa.string(): "varchar", pa.int64(): "bigint", pa.float64(): "double"}
-    return names.get(kind, "timestamptz")
 
 
 if __name__ == "__main__":

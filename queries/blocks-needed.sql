@@ -52,7 +52,9 @@ compared as (
         welch_freedom(
             measured.variance, measured.blocks, fastest.variance, fastest.blocks
         ) as freedom,
-        try_cast(getvariable('margin_percent') as double) as margin_percent,
+        coalesce(
+            try_cast(getvariable('margin_percent') as double), 5
+        ) as margin_percent,
     from candidates_asked
     left join campaigns using (campaign)
     left join leaders using (campaign, cell)
@@ -107,10 +109,10 @@ final as (
         end as verdict,
         if(
             difference < 0,
-            blocks_needed(100 * (exp(-difference) - 1), deviation),
+            blocks_that_show(100 * (exp(-difference) - 1), deviation),
             null
         ) as blocks_needed_for_difference,
-        blocks_needed(margin_percent, deviation) as blocks_needed_for_margin,
+        blocks_that_show(margin_percent, deviation) as blocks_needed_for_margin,
         case
             when blocks = 0
                 then coalesce(

@@ -17,8 +17,9 @@ from steps.lib import generated
 from steps.lib.catalog import CATALOG, Catalog, load_job
 from steps.lib.errors import InputError
 from steps.lib.models import Applied, Features, Plugin
-from steps.lib.questions import QUERIES, load_question
+from steps.lib.questions import load_question
 from steps.lib.schemas import COMMAND, SCHEMAS, schemas
+from steps.lib.sql import QUERIES
 from tests.catalogs import CAMPAIGN, CHILD, PLUGIN, PROFILE, change, complaint, loaded, make_catalog
 
 CAMPAIGNS = CATALOG.parent / "campaigns"

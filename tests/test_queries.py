@@ -12,10 +12,8 @@ import pytest
 from scipy import stats
 
 from steps.lib.comparing.inference import BLOCKS_MAX, blocks_needed
-from steps.lib.database import MACROS
 from steps.lib.errors import InputError
 from steps.lib.questions import (
-    QUERIES,
     Question,
     UnitTest,
     answer,
@@ -24,6 +22,7 @@ from steps.lib.questions import (
     load_questions,
     statement_of,
 )
+from steps.lib.sql import MACROS, QUERIES
 from steps.lib.store.consolidated import query_schema
 from steps.lib.tables import TABLES
 
@@ -93,7 +92,7 @@ def test_blocks_needed_in_sql_are_those_of_the_plan() -> None:
     macros = duckdb.connect()
     for path in MACROS.glob("*.sql"):
         macros.execute(path.read_text())
-    statement = "select blocks_needed($percent, sqrt(ln(1 + ($cv / 100) ** 2)))"
+    statement = "select blocks_that_show($percent, sqrt(ln(1 + ($cv / 100) ** 2)))"
     for percent in (1.0, 5.0, 20.0, 60.0):
         for cv in (0.5, 3.0, 7.0, 25.0):
             found = macros.execute(statement, {"percent": percent, "cv": cv}).fetchall()[0][0]

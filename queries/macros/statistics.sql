@@ -49,7 +49,7 @@ create macro if not exists welch_freedom(variance_1, n_1, variance_2, n_2) as
 -- Blocks a side that show a difference of so many percent with a power of 80 %, as
 -- `cnibench plan --detect` says. The list has the smallest difference, in standard
 -- deviations, that 2, 3, ... 30 blocks show.
-create macro if not exists blocks_needed(percent, deviation_of_logarithms) as if(
+create macro if not exists blocks_that_show(percent, deviation_of_logarithms) as if(
     deviation_of_logarithms < 1e-12,
     2,
     coalesce(
