@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cnibench import show
+from cnibench.cli_collect import collect
 from cnibench.cli_compare import compare, show_blocks_needed
 from cnibench.cli_features import features as show_features
 from cnibench.cli_history import history
@@ -175,6 +176,7 @@ def report(
 app.command()(compare)
 app.command()(history)
 app.command()(sql)
+app.command()(collect)
 
 catalog_app = typer.Typer(help="What campaigns can name.")
 app.add_typer(catalog_app, name="catalog")

@@ -10,7 +10,8 @@ import duckdb
 from steps.lib.errors import InputError
 from steps.lib.sql import no_rows, questions, quoted, shared, table
 from steps.lib.store import Damaged, Store, consolidate
-from steps.lib.store.consolidated import OBJECT, query_schema
+from steps.lib.store.collected import OBJECT
+from steps.lib.store.consolidated import query_schema
 from steps.lib.tables import TABLES
 
 LOG = logging.getLogger("cnibench")
