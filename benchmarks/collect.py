@@ -1,7 +1,7 @@
 """What collecting ten thousand cells in a bucket costs, and what it saves the next reader.
 
-The bucket is one of SeaweedFS on this machine, the server of the tests. Every step runs in a process
-of its own, with nothing in its cache.
+The bucket is one of SeaweedFS on this machine, the server of the tests. Every step runs in a
+process of its own, with nothing in its cache.
 """
 
 import json
