@@ -14,34 +14,25 @@ candidates_asked as (
         )
 ),
 
-runs as (
-    select
-        comparable.campaign,
-        comparable.cell,
-        comparable.plugin,
-        comparable.profile,
-        measurement_id,
-        latency_us_p99,
+runs as materialized (
+    select campaign, cell, plugin, profile, measurement_id, latency_us_p99,
     from comparable
-    inner join measurements using (measurement_id)
     where
-        comparable.traffic not like '%-stream'
+        traffic not like '%-stream'
         and (
             getvariable('campaign') is null
-            or comparable.campaign = getvariable('campaign')
-        )
-        and (
-            getvariable('campaign') is null
-            or measurements.campaign = getvariable('campaign')
+            or campaign = getvariable('campaign')
         )
 ),
 
-of_runs as (
+-- A number stands for the four names, since all buckets are grouped by it.
+of_runs as materialized (
     select
         campaign,
         cell,
         plugin,
         profile,
+        row_number() over () as candidate,
         count(*) as blocks,
         min(latency_us_p99) as latency_us_p99_of_block_min,
         max(latency_us_p99) as latency_us_p99_of_block_max,
@@ -49,17 +40,20 @@ of_runs as (
     group by all
 ),
 
+numbered as (
+    select measurement_id, candidate
+    from runs
+    inner join of_runs using (campaign, cell, plugin, profile)
+),
+
 buckets as (
     select
-        runs.campaign,
-        runs.cell,
-        runs.plugin,
-        runs.profile,
+        candidate,
         low_us,
         any_value(high_us) as high_us,
         sum(transactions)::bigint as transactions,
     from histograms
-    inner join runs using (measurement_id)
+    inner join numbered using (measurement_id)
     where
         getvariable('campaign') is null
         or histograms.campaign = getvariable('campaign')
@@ -73,20 +67,15 @@ summed as (
         sum(transactions) over one as total,
     from buckets
     window
-        one as (partition by campaign, cell, plugin, profile),
-        so_far as (
-            partition by campaign, cell, plugin, profile order by low_us
-        )
+        one as (partition by candidate),
+        so_far as (partition by candidate order by low_us)
 ),
 
 -- The bucket in which each percentile lies, and straight within it. One beyond
 -- which fewer than ten transactions lie would be chance.
 read as (
     select
-        campaign,
-        cell,
-        plugin,
-        profile,
+        candidate,
         any_value(total)::bigint as transactions,
         min(percentile_in(low_us, high_us, transactions, seen, total, 0.5))
             as latency_us_p50,
@@ -142,7 +131,7 @@ final as (
         ) as note,
     from candidates_asked
     left join of_runs using (campaign, cell, plugin, profile)
-    left join read using (campaign, cell, plugin, profile)
+    left join read using (candidate)
 )
 
 select * from final
