@@ -46,7 +46,7 @@ numbered as (
     inner join of_runs using (campaign, cell, plugin, profile)
 ),
 
-buckets as (
+buckets as materialized (
     select
         candidate,
         low_us,
@@ -60,15 +60,16 @@ buckets as (
     group by all
 ),
 
+totals as (
+    select candidate, sum(transactions) as total from buckets group by all
+),
+
 summed as (
     select
         *,
-        sum(transactions) over so_far as seen,
-        sum(transactions) over one as total,
+        sum(transactions) over (partition by candidate order by low_us) as seen,
     from buckets
-    window
-        one as (partition by candidate),
-        so_far as (partition by candidate order by low_us)
+    inner join totals using (candidate)
 ),
 
 -- The bucket in which each percentile lies, and straight within it. One beyond
