@@ -44,6 +44,7 @@ check-render: setup ## Fail when the committed Argo manifests are not what the c
 bench: setup ## Print how the product compares with its aims, and keep it in bench.json
 	$(bin)/python -m benchmarks.planning --json bench.json
 	$(bin)/python -m benchmarks.queries --json bench.json
+	$(bin)/python -m benchmarks.collect --json bench.json
 	$(bin)/python -m benchmarks.overhead --json bench.json
 	$(bin)/python -m benchmarks.cycles --json bench.json
 

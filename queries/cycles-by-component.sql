@@ -38,7 +38,7 @@ parts as (
         and (part.component != 'polling' or cycles_source = 'perf')
 ),
 
-candidates as (
+by_source as materialized (
     select
         campaign,
         cell,
@@ -46,14 +46,25 @@ candidates as (
         profile,
         cycles_source,
         packets_source,
-        count(*) as blocks,
-        count(cycles_per_packet) as blocks_with_packets,
-        avg(cycles_per_packet) as cycles_per_packet_total,
-        min(environment)
-            != max(environment) as environments_differ,
+        count(cpu_components) as blocks,
+        count(cycles_per_packet) filter (
+            cpu_components is not null
+        ) as blocks_with_packets,
+        avg(cycles_per_packet) filter (
+            cpu_components is not null
+        ) as cycles_per_packet_total,
+        min(environment) filter (cpu_components is not null)
+            != max(environment) filter (cpu_components is not null)
+            as environments_differ,
+        max(cpu_components_absent_because) filter (
+            cpu_components is null
+        ) as absent_because,
     from runs
-    where cpu_components is not null
     group by all
+),
+
+candidates as (
+    select * exclude (absent_because) from by_source where blocks > 0
 ),
 
 -- A component that a run did not see is a share of zero there.
@@ -88,9 +99,8 @@ unsampled as (
         cell,
         plugin,
         profile,
-        max(cpu_components_absent_because) as absent_because,
-    from runs
-    where cpu_components is null
+        max(absent_because) as absent_because,
+    from by_source
     group by all
 ),
 

@@ -63,6 +63,15 @@ class Features(Model):
     egress_gateway: Feature | None = None
 
 
+class Variant(Model):
+    """The sibling that a variant is compared with, to say what its one difference costs."""
+
+    of: Name = Field(description="Plugin that is the same but for it")
+    adds: Literal[
+        "overlay", "encryption", "policy", "observability", "services", "gateway", "data-path"
+    ]
+
+
 class Plugin(Model):
     """One CNI plugin in one variant: a candidate of a comparison."""
 
@@ -70,6 +79,9 @@ class Plugin(Model):
     title: str = Field(description="As people know it, for tables and plots")
     description: str
     source: Source
+    variant: Variant | None = Field(
+        default=None, description="What it has more than another plugin; null if it has no sibling"
+    )
     targets: tuple[TargetKind, ...] = Field(min_length=1)
     install: Install
     baseline: bool = Field(
