@@ -47,6 +47,16 @@ class Tools(StrEnum):
 
 
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML)")]
+
+
+class ReportForm(StrEnum):
+    """Forms of a report."""
+
+    html = "html"
+    markdown = "markdown"
+    table = "table"
+
+
 StoreOption = Annotated[
     str,
     typer.Option("--store", envvar="CNIBENCH_STORE", help="Directory, or s3://bucket/prefix"),
@@ -155,11 +165,20 @@ def report(
     store: StoreOption = "results",
     campaign: CampaignOption = None,
     output: Annotated[Path, typer.Option("--output", help="HTML file")] = Path("report.html"),
+    form: Annotated[
+        ReportForm, typer.Option("--format", help="The page, or its first answers in brief")
+    ] = ReportForm.html,
 ) -> None:
-    """Write one static HTML file with the campaign's comparison."""
-    from cnibench.report import write_report
+    """Write one static HTML file with the campaign's comparison, or print it in brief."""
+    from cnibench.report import brief, write_report
 
     database = open_database(open_store(store, create=False))
+    if form is ReportForm.markdown:
+        typer.echo(brief.markdown(brief.brief(database, campaign)), nl=False)
+        return
+    if form is ReportForm.table:
+        brief.show_table(brief.brief(database, campaign))
+        return
     write_report(database, campaign, output)
     typer.echo(f"Report: {output.resolve()}")
 
