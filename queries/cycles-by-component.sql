@@ -16,6 +16,10 @@ runs as (
         getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
+sampled as (
+    select * from runs where len(cpu_components) > 0
+),
+
 -- One row per run and component; idle time costs nothing, but cycles
 -- that are counted are those of CPUs that poll while idle, too.
 parts as (
@@ -32,7 +36,7 @@ parts as (
         part.samples,
         part.samples
             / sum(part.samples) over (partition by measurement_id) as share,
-    from runs, unnest(cpu_components) as parts_of_run (part)
+    from sampled, unnest(cpu_components) as parts_of_run (part)
     where
         part.component != 'idle'
         and (part.component != 'polling' or cycles_source = 'perf')

@@ -2,21 +2,8 @@
 -- cells of a path that differ in one of them alone.
 with
 
-cells as (
-    select
-        campaign,
-        cell,
-        any_value({
-            'path': path,
-            'traffic': traffic,
-            'direction': direction,
-            'streams': streams,
-            'message_bytes': message_bytes,
-            'request_bytes': request_bytes,
-            'response_bytes': response_bytes,
-            'offered_bits_per_s': offered_bits_per_s,
-            'offered_transactions_per_s': offered_transactions_per_s,
-        }) as shape,
+first_blocks as (
+    select campaign, cell, min(block) as block,
     from planned
     where
         role = 'cell'
@@ -24,6 +11,34 @@ cells as (
             getvariable('campaign') is null
             or campaign = getvariable('campaign')
         )
+    group by all
+),
+
+-- Everything that was asked of a cell: all columns of `planned` that do not name it.
+cells as (
+    select
+        planned.campaign,
+        planned.cell,
+        struct_update(
+            any_value(planned),
+            block := null::varchar,
+            plugin := null::varchar,
+            profile := null::varchar,
+            repeat := null::bigint,
+            cell := null::varchar,
+            block_order := null::bigint,
+            cell_order := null::bigint,
+            unsupported_reason := null::varchar
+        ) as shape,
+    from planned
+    inner join first_blocks
+        on
+            first_blocks.campaign = planned.campaign
+            and first_blocks.cell = planned.cell
+            and first_blocks.block is not distinct from planned.block
+    where
+        getvariable('campaign') is null
+        or planned.campaign = getvariable('campaign')
     group by all
 ),
 

@@ -89,6 +89,8 @@ def _collect(store: Store, campaign: str, table: str) -> Collected:
     for found in _readable(store, table, waiting):
         rows.append(found)
         taken, size = taken + 1, size + found.nbytes
+        if len(rows) == BATCH_OBJECTS:  # a table of one row is mostly its columns' own overhead
+            rows = [pa.concat_tables(rows).combine_chunks()]
         if size >= PART_BYTES:
             written += _write(store, table, campaign, rows)
             rows, size = [], 0

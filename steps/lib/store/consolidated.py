@@ -183,7 +183,7 @@ class _Copy:
         damaged.extend(r for r in results if isinstance(r, Damaged))
         whole = [(n, r) for n, r in zip(names, results, strict=True) if isinstance(r, pa.Table)]
         if whole:
-            rows = pa.concat_tables([r for _, r in whole])
+            rows = pa.concat_tables([r for _, r in whole]).combine_chunks()
             origin = pa.array([n for n, r in whole for _ in range(r.num_rows)], pa.string())
             yield rows.append_column(OBJECT, origin).cast(self._shape)
 
