@@ -65,6 +65,26 @@ def test_what_a_plugin_cannot_do_is_planned_as_unsupported_with_the_reason() -> 
     assert reasons["cross-node"] is None
 
 
+def test_more_pairs_than_the_target_has_room_for_are_unsupported() -> None:
+    of = matrix(TCP | {"pairs": 17}, paths=["cross-node", "host-to-pod"])
+    reasons = {c.cell.path: c.unsupported_reason for _, c in make_plan(job(PLUGINS[:1], of=of))}
+    assert reasons == {
+        "cross-node": "17 pairs at once; the target's `pairs_max` is 16",
+        "host-to-pod": "17 pairs need pods at both ends, and path host-to-pod has one that is none",
+    }
+
+
+def test_what_runs_beside_a_cell_is_part_of_its_time_and_traffic() -> None:
+    load = {"streams": 400, "message_bytes": 1000, "congestion_control": "node"}
+    alone, paced, unbounded = (
+        estimate(make_plan(job(("bridge-routes",), of=matrix(UDP | more))), {}, {})
+        for more in ({}, {"load": load | {"rate_bits_per_s": 8_000_000}}, {"load": load})
+    )
+    assert alone.wall_s + 4 < paced.wall_s == unbounded.wall_s
+    assert paced.stated_bytes == alone.stated_bytes + 1_000_000 * (1 + 4.25)
+    assert (paced.unknown_cells, unbounded.unknown_cells) == (0, 1)
+
+
 def test_a_plugin_the_target_cannot_run_has_only_unsupported_cells() -> None:
     plan = make_plan(job(PLUGINS), Unsupported({"macvlan": "the kernel has no macvlan"}))
     for block, cell in plan:

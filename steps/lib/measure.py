@@ -11,16 +11,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from steps.lib import beside
 from steps.lib import evidence as look
 from steps.lib import gates as validity
 from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.gates.state import connections_tracked
-from steps.lib.models import PATHS, Path
-from steps.lib.plan import PlannedCell, cell_identity, run_time_s
+from steps.lib.models import PATHS, Path, Placement, TcpStream, Traffic, UdpStream
+from steps.lib.plan import PlannedCell, cell_identity, pairs_of, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
-from steps.lib.row import component_columns, cost_columns, raw_document, record_columns
+from steps.lib.row import (
+    beside_columns,
+    component_columns,
+    cost_columns,
+    raw_document,
+    record_columns,
+)
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Sampled, Sampling
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
@@ -92,11 +99,12 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     path = PATHS[planned.cell.path]
     wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
     fingerprint = look.fingerprint(target)
-    with endpoints(target, path, tool) as ends:
+    with endpoints(target, path, tool, traffic) as ends, more_pairs(target, path, traffic) as more:
         before = look.look_before(context, state, planned, ends)
         with (
             look.watching(context, planned, ends) as watched,
             target.sampling(context.job.matrix.cpu_sampling_hz) as sampling,
+            beside.running(target, [*beside.loads(traffic, ends), *more]) as ran,
         ):
             run = run_traffic(target, tool, planned, ends)
             sampled = _sampled(sampling, run.window(ends))
@@ -121,6 +129,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         offloads=state.offloads or {},
         same_document=_same_document(context, planned, run),
         wire=wire,
+        beside=tuple(ran),
         baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
     )
     identity = _identity(context, planned, state)
@@ -138,7 +147,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     row |= _judged(evidence, context, state)
     if row["status"] == "ok":
         row |= component_columns(sampled, context.job.matrix.cpu_sampling_hz)
-    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled)
+    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled, ran)
     window = evidence.window
     noise = _noise(window, row) if window and row["status"] == "noisy" else None
     return Measured(row, *_parts(row, record), raw, noise)
@@ -162,20 +171,40 @@ def failed(context: Context, planned: PlannedCell, state: BlockState, reason: st
 
 
 @contextmanager
-def endpoints(target: Target, path: Path, tool: Tool) -> Iterator[Ends]:
+def endpoints(target: Target, path: Path, tool: Tool, traffic: Traffic) -> Iterator[Ends]:
     """Fresh endpoints for one try: a new namespace copies settings when it is made."""
+    ports = (*tool.ports, *beside.load_ports(traffic))
+    with _pair_of_ends(target, path, ports, beside.load_groups(traffic)) as ends:
+        yield ends
+
+
+@contextmanager
+def more_pairs(target: Target, path: Path, traffic: Traffic) -> Iterator[list[beside.Companion]]:
+    """The pairs of a cell beyond its first one."""
     with ExitStack() as stack:
-        place = path.server or path.client
-        ports = tool.ports if path.published else ()
-        server = stack.enter_context(
-            target.endpoint(EndpointRequest("server", place.kind, place.node_index, ports))
-        )
-        client = server
-        if path.server is not None:
-            place = path.client
-            client = stack.enter_context(
-                target.endpoint(EndpointRequest("client", place.kind, place.node_index))
+        more = []
+        for number in range(2, pairs_of(traffic) + 1):
+            assert isinstance(traffic, TcpStream | UdpStream), "only streams have pairs"
+            ports = (beside.pair_port(traffic, number),)
+            ends = stack.enter_context(_pair_of_ends(target, path, ports, (), f"-{number}"))
+            more.append(beside.pair(traffic, number, ends))
+        yield more
+
+
+@contextmanager
+def _pair_of_ends(
+    target: Target, path: Path, ports: tuple[int, ...], groups: tuple[str, ...], suffix: str = ""
+) -> Iterator[Ends]:
+    with ExitStack() as stack:
+
+        def made(name: str, place: Placement, published: tuple[int, ...] = ()) -> Endpoint:
+            request = EndpointRequest(
+                f"{name}{suffix}", place.kind, place.node_index, published, groups
             )
+            return stack.enter_context(target.endpoint(request))
+
+        server = made("server", path.server or path.client, ports if path.published else ())
+        client = server if path.server is None else made("client", path.client)
         yield Ends(client, server, _address(path, server))
 
 
@@ -290,6 +319,7 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
         facts = context.target.facts(context.target.nodes()[0])
         columns |= record_columns(record)
         columns |= cost_columns(window, evidence.cell.traffic, facts, state.idle_busy_cpus)
+        columns |= beside_columns(evidence.beside, window, record)
     elif record:
         columns |= {"tool": record.tool, "tool_version": record.version}
     return columns

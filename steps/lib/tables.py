@@ -69,6 +69,12 @@ _CELL_IDENTITY = (
     _count(
         "offered_transactions_per_s", "Stated rate of requests; null: as fast as answered", "1/s"
     ),
+    _count(
+        "pairs",
+        "Pairs of pods that send at once, each with `streams`; limit: they share the nodes' CPUs",
+    ),
+    _count("load_streams", "TCP flows of the load that runs beside it between the same two ends"),
+    _count("load_offered_bits_per_s", "Stated rate of the load; null: as fast as it goes", "bit/s"),
     _count("duration_s_asked", "Seconds to measure", "s"),
     _count("omit_s", "Seconds left out at the start", "s"),
 )
@@ -202,7 +208,21 @@ MEASUREMENTS = (
     ),
     _number("duration_s", "s", "Measured window, as the tool says"),
     # ---------- what the network did
-    _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver"),
+    _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver; of all pairs together"),
+    Column(
+        "pair_bits_per_s",
+        pa.list_(pa.float64()),
+        "bit/s",
+        "Goodput of each pair at its own receiver, the first one's by its own window, the others' "
+        "by their receivers' seconds, of which those that the window cuts count as a share; null "
+        "for one pair. With several pairs what is known of the first only is null",
+    ),
+    _number(
+        "load_bits_per_s",
+        "bit/s",
+        "Goodput of the load at its receiver in the window, seconds that the window cuts as a "
+        "share; null without a load",
+    ),
     _number("sent_bits_per_s", "bit/s", "Rate at the sender"),
     _count("retransmits", "TCP segments sent again: by the sender; of transactions, by both ends"),
     _number(

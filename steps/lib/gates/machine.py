@@ -1,8 +1,10 @@
 """Gates about the machine around the cell: its CPUs, its clock, its wire, the generator's share."""
 
+from steps.lib.beside import Ran
 from steps.lib.gates.base import AROUND, Evidence, Found, gate, verdict
 from steps.lib.gates.path import TCP_IP_HEADERS_BYTES, TCP_TIMESTAMPS_BYTES
 from steps.lib.models import PATHS, Stream, UdpStream
+from steps.lib.reading import Window
 
 WINDOW_TOLERANCE = 0.05
 WINDOW_SLACK_S = 0.1
@@ -133,6 +135,16 @@ def crosses_the_wire(e: Evidence) -> bool:
     return ends[0].kind == "external" or ends[0].node_index != ends[1].node_index
 
 
+def _add_companion(found: dict[str, float], ran: Ran, window: Window, headers: int) -> None:
+    """What a companion put on the wire: its payload, a header each packet, an answer each."""
+    payload = ran.received(window).bits_per_s / 8 * window.cpu.wall_s
+    mss = ran.record.mss_bytes if ran.record else None
+    extra = payload * headers / (mss or ran.companion.traffic.message_bytes)
+    sender = "server" if ran.companion.traffic.direction == "reverse" else "client"
+    for end in found:
+        found[end] += payload + extra if end == sender else extra
+
+
 def _explained_bytes(e: Evidence) -> dict[str, float]:
     """Bytes that the cell has each end put on the wire in the window, headers included."""
     traffic, record, wall_s = e.cell.traffic, e.the_record, e.the_window.cpu.wall_s
@@ -140,6 +152,8 @@ def _explained_bytes(e: Evidence) -> dict[str, float]:
     headers += e.plugin.mtu_overhead_bytes + ETHERNET_BYTES
     ends = ("client", "server")
     found = {end: float(e.the_window.stack(end, "Tcp.OutSegs")) * headers for end in ends}
+    for ran in e.beside:
+        _add_companion(found, ran, e.the_window, headers)
     if not isinstance(traffic, Stream):
         transactions = float(record.metrics["transactions_per_s"] or 0) * wall_s
         datagrams = transactions * headers if traffic.protocol == "udp" else 0.0

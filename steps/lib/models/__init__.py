@@ -27,6 +27,7 @@ from steps.lib.models.life import (
 from steps.lib.models.matrix import (
     Cell,
     Limits,
+    Load,
     Matrix,
     Stream,
     TcpStream,
@@ -78,6 +79,7 @@ __all__ = [
     "Features",
     "HostNetwork",
     "Limits",
+    "Load",
     "Manifest",
     "Matrix",
     "Model",

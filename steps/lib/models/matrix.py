@@ -10,8 +10,39 @@ from steps.lib.models.path import PathName
 
 Direction = Literal["forward", "reverse"]
 
+LOAD_STREAMS_MAX = 512
+
 UDP_PAYLOAD_BYTES_MAX = 65_507
 """65,535 less the headers of IPv4 (20) and UDP (8)."""
+
+
+def _check_shares(rate_bits_per_s: int | None, streams: int) -> None:
+    if rate_bits_per_s is not None and rate_bits_per_s % streams:
+        raise ValueError(
+            f"rate_bits_per_s {rate_bits_per_s} is not a multiple of streams {streams}; each "
+            "stream gets the same rate"
+        )
+
+
+class Load(Model):
+    """Bulk TCP that runs beside the measured traffic, between the same two ends."""
+
+    streams: int = Field(ge=1, le=LOAD_STREAMS_MAX, description="Flows, all at once")
+    message_bytes: int = Field(ge=16, le=1 << 20, description="Size of one write")
+    congestion_control: str = Field(
+        pattern=r"^[a-z0-9_]+$", description="As of a cell; `node` for the nodes' own"
+    )
+    direction: Direction = "forward"
+    rate_bits_per_s: int | None = Field(
+        default=None,
+        ge=10_000,
+        description="Of all flows together; null: as fast as each of them goes",
+    )
+
+    @model_validator(mode="after")
+    def _each_stream_can_have_its_share(self) -> Self:
+        _check_shares(self.rate_bits_per_s, self.streams)
+        return self
 
 
 class Timed(Model):
@@ -22,15 +53,34 @@ class Timed(Model):
         default=(), description="Only these; empty = all of the matrix"
     )
     duration_s: int = Field(ge=1, le=3600, description="Measured seconds, after `omit_s`")
+    load: Load | None = Field(
+        default=None,
+        description="Bulk TCP between the same two ends all the while: latency under load, or the "
+        "cost of many flows",
+    )
 
 
 class Stream(Timed):
     """Bulk data in one direction (iperf3)."""
 
     streams: int = Field(default=1, ge=1, le=128)
+    pairs: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Pairs of pods that do so at once, each with that many streams",
+    )
     message_bytes: int = Field(ge=16, le=1 << 20, description="Size of one write or datagram")
     direction: Direction = "forward"
     omit_s: int = Field(ge=0, le=60, description="Seconds of slow start left out")
+    rate_bits_per_s: int | None = Field(
+        default=None, ge=10_000, description="Of all streams; null: as fast as they go"
+    )
+
+    @model_validator(mode="after")
+    def _each_stream_can_have_its_share(self) -> Self:
+        _check_shares(self.rate_bits_per_s, self.streams)
+        return self
 
 
 OF_THE_NODE = "node"
@@ -68,12 +118,7 @@ class UdpStream(Stream):
     )
 
     @model_validator(mode="after")
-    def _each_stream_can_have_its_share(self) -> Self:
-        if self.rate_bits_per_s % self.streams:
-            raise ValueError(
-                f"rate_bits_per_s {self.rate_bits_per_s} is not a multiple of streams "
-                f"{self.streams}; each stream gets the same rate"
-            )
+    def _its_messages_fit_a_datagram(self) -> Self:
         if self.message_bytes > UDP_PAYLOAD_BYTES_MAX:
             raise ValueError(
                 f"message_bytes {self.message_bytes} does not fit a datagram; "
@@ -193,12 +238,13 @@ class Cell(Model):
             "message_bytes": stream.message_bytes if stream else None,
             "request_bytes": transactions.request_bytes if transactions else None,
             "response_bytes": transactions.response_bytes if transactions else None,
-            "offered_bits_per_s": (
-                traffic.rate_bits_per_s if isinstance(traffic, UdpStream) else None
-            ),
+            "offered_bits_per_s": stream.rate_bits_per_s if stream else None,
             "offered_transactions_per_s": transactions.rate_per_s if transactions else None,
             "duration_s_asked": traffic.duration_s,
             "omit_s": traffic.omit_s,
+            "pairs": stream.pairs if stream else 1,
+            "load_streams": traffic.load.streams if traffic.load else 0,
+            "load_offered_bits_per_s": traffic.load.rate_bits_per_s if traffic.load else None,
         }
 
 

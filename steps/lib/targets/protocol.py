@@ -79,12 +79,16 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class EndpointRequest:
-    """What endpoint to make. ``published_ports`` are opened on the node for TCP and UDP."""
+    """What endpoint to make. ``published_ports`` are opened on the node for TCP and UDP.
+
+    ``groups`` are those of tools that shall run in it beside a client and a server.
+    """
 
     name: str
     kind: EndpointKind
     node_index: int
     published_ports: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class Process(Protocol):
@@ -231,9 +235,14 @@ class Target(Protocol):
         """Start a tool of the tool box in the endpoint, its CPU counted under ``group``."""
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        port: int,
+        protocol: str,
+        timeout_s: float,
+        group: str = "server",
     ) -> None:
-        """Wait until a socket listens, without connecting to it (that would end the server)."""
+        """Wait until a socket of that group listens, without connecting to it, which ends some."""
 
     # ---------- readings
     def cpu(self) -> CpuTimes:

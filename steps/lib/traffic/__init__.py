@@ -1,6 +1,6 @@
 """Traffic tools. Adding one = one file beside this one, and one entry in ``TOOLS``."""
 
-from steps.lib.models import Stream, TcpStream, Traffic, Transactions
+from steps.lib.models import TcpStream, Traffic, Transactions
 from steps.lib.traffic.iperf3 import Iperf3
 from steps.lib.traffic.netperf import Netperf
 from steps.lib.traffic.protocol import Tool
@@ -20,11 +20,9 @@ def asked(traffic: Traffic) -> dict[str, str | int | None]:
 
     A bulk test without a stated rate asks for none: a tool that paced it did something else.
     """
-    parameters = traffic.model_dump(exclude={"id", "paths", "tool"}) | {
+    parameters = traffic.model_dump(exclude={"id", "paths", "tool", "load", "pairs"}) | {
         "protocol": traffic.protocol
     }
-    if isinstance(traffic, Stream):
-        parameters.setdefault("rate_bits_per_s", None)
     if isinstance(traffic, TcpStream) and traffic.chosen_congestion_control is None:
         del parameters["congestion_control"]
     return parameters

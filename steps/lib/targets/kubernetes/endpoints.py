@@ -136,7 +136,12 @@ class Endpoints:
         return running
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self,
+        endpoint: Endpoint,
+        port: int,
+        protocol: str,
+        timeout_s: float,
+        group: str = "server",
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it.
 
@@ -146,9 +151,9 @@ class Endpoints:
         """
         place = placed(endpoint)
         deadline = time.monotonic() + timeout_s
-        server = self._running.get((place.pod, "server"))
+        server = self._running.get((place.pod, group))
         # Another server on a node's port would be measured in place of ours.
-        owner = place.containers["server"] if server is not None else None
+        owner = place.containers[group] if server is not None else None
         wanted = {"port": port, "protocol": protocol, "container": place.network, "owner": owner}
         while not self._agents.call(place.node.name, "listening", **wanted):
             if server is not None and server.has_ended:
@@ -214,7 +219,7 @@ class Endpoints:
         groups: dict[str, list[str]] = {group: [] for group in GROUPS}
         for place in self._present.values():
             for group, container in place.containers.items():
-                groups[group].append(container)
+                groups.setdefault(group, []).append(container)
         times = readings.cpu_times(answers, groups, self._strangers)
         outside = self._external.usage_s()
         together = {
