@@ -11,7 +11,8 @@ from steps.lib import tools
 from steps.lib.catalog import Job
 from steps.lib.context import Context
 from steps.lib.evidence import offloads
-from steps.lib.measure import Measured, measure
+from steps.lib.measure import measure
+from steps.lib.measured import Measured
 from steps.lib.models import Matrix, PathName, Plugin, Profile, TargetSpec
 from steps.lib.state import BlockState
 from steps.lib.targets.namespaces.processes import Running

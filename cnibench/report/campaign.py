@@ -126,6 +126,8 @@ def _label(entry: Mapping[str, Any]) -> str:
     kind = entry["kind"]
     if kind.endswith("rr"):
         return _transactions(entry)
+    if kind == "no-drop-stream":
+        return f"UDP, highest rate with at most {entry['loss_percent_max']:g} % lost"
     label = f"TCP, {_streams(entry)}" if kind == "tcp-stream" else f"UDP at {_rate(entry)}"
     if kind == "udp-stream" and entry["streams"] > 1:
         label += f", {_streams(entry)}"

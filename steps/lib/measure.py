@@ -18,7 +18,9 @@ from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.gates.state import connections_tracked
-from steps.lib.models import PATHS, Path, Placement, TcpStream, Traffic, UdpStream
+from steps.lib.measured import Measured
+from steps.lib.models import PATHS, NoDropSearch, Path, Placement, TcpStream, Traffic, UdpStream
+from steps.lib.no_drop import search
 from steps.lib.plan import PlannedCell, cell_identity, pairs_of, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import (
@@ -41,20 +43,6 @@ SPARE_TIME_S = 15.0
 QUIET_SAMPLE_S = 0.1
 QUIET_TIMEOUT_S = 10.0
 LOOPBACK = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One measurement, ready to be stored: its row, its parts, the tool's own words.
-
-    ``noise`` are the machine's readings if they are why the try does not count, else None.
-    """
-
-    row: dict[str, Any]
-    intervals: list[dict[str, Any]]
-    histogram: list[dict[str, Any]]
-    raw: bytes
-    noise: dict[str, Any] | None = None
 
 
 @dataclass
@@ -82,6 +70,12 @@ def measure(context: Context, planned: PlannedCell, state: BlockState) -> Measur
     A try is given up only for the state of the machine (steal, foreign CPU), never for its result;
     each one given up stays in the row with its readings.
     """
+    if isinstance(planned.cell.traffic, NoDropSearch):
+        return search(planned, lambda trial: _tries(context, trial, state))
+    return _tries(context, planned, state)
+
+
+def _tries(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
     rejected: list[dict[str, Any]] = []
     for attempt in range(1, context.job.matrix.limits.attempts_max + 1):
         measured = _attempt(context, planned, state)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import ceil
 from typing import Any, Literal, NamedTuple
 
 from steps.lib.catalog import Job
@@ -20,6 +21,7 @@ from steps.lib.models import (
     PATHS,
     Cell,
     CpuComponents,
+    NoDropSearch,
     PathName,
     Plugin,
     Profile,
@@ -37,6 +39,9 @@ NOT_STATED = "the plugin's file does not say which devices carry the path, so it
 COVER_S = 4.0
 COVER_EACH_S = 0.25
 """What runs beside a cell begins two seconds before it and ends two after; each takes its start."""
+
+AROUND_TRIAL_S = 0.8
+"""What a run of a search takes beside its traffic: endpoints, probes, readings."""
 
 UDP_HEADERS_BYTES = 28
 """IPv4 (20) and UDP (8) headers around a datagram's payload."""
@@ -272,7 +277,12 @@ def planned_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def run_time_s(traffic: Traffic) -> int:
-    """Seconds of traffic one try of a cell takes."""
+    """Seconds of traffic one try of a cell takes; of a search, as long as nothing disturbs it."""
+    if isinstance(traffic, NoDropSearch):
+        searching = traffic.trials_needed - traffic.confirmations
+        each_s = traffic.omit_s + AROUND_TRIAL_S
+        of_all_s = each_s * traffic.trials_needed + traffic.trial_s * searching
+        return ceil(of_all_s + traffic.duration_s * traffic.confirmations)
     return traffic.duration_s + traffic.omit_s
 
 

@@ -3,7 +3,7 @@
 from steps.lib.beside import Ran
 from steps.lib.gates.base import AROUND, Evidence, Found, gate, verdict
 from steps.lib.gates.path import TCP_IP_HEADERS_BYTES, TCP_TIMESTAMPS_BYTES
-from steps.lib.models import PATHS, Stream, UdpStream
+from steps.lib.models import PATHS, Transactions, UdpStream
 from steps.lib.reading import Window
 
 WINDOW_TOLERANCE = 0.05
@@ -111,6 +111,8 @@ def foreign_wire(e: Evidence) -> Found:
     """Nobody else used the wire: the nodes' uplinks carried what the payload explains."""
     if not crosses_the_wire(e):
         return "not_applicable", "the path does not cross the wire; path-taken judges the uplinks"
+    if any(ran.record is None for ran in e.beside):
+        return "not_applicable", "what a companion sent is not known; companions says so"
     if e.the_window.cpu.wall_s <= 0:
         return "not_applicable", "the counters are not of one window; cpu-window says so"
     explained = _explained_bytes(e)
@@ -154,7 +156,7 @@ def _explained_bytes(e: Evidence) -> dict[str, float]:
     found = {end: float(e.the_window.stack(end, "Tcp.OutSegs")) * headers for end in ends}
     for ran in e.beside:
         _add_companion(found, ran, e.the_window, headers)
-    if not isinstance(traffic, Stream):
+    if isinstance(traffic, Transactions):
         transactions = float(record.metrics["transactions_per_s"] or 0) * wall_s
         datagrams = transactions * headers if traffic.protocol == "udp" else 0.0
         found["client"] += transactions * traffic.request_bytes + datagrams

@@ -27,7 +27,6 @@ from steps.lib.models.life import (
 from steps.lib.models.matrix import (
     Cell,
     Limits,
-    Load,
     Matrix,
     Stream,
     TcpStream,
@@ -36,6 +35,7 @@ from steps.lib.models.matrix import (
     UdpStream,
     datagram_sizes,
 )
+from steps.lib.models.no_drop import NoDropSearch
 from steps.lib.models.path import (
     PATH_NAMES,
     PATHS,
@@ -55,6 +55,7 @@ from steps.lib.models.plugin import (
 )
 from steps.lib.models.profile import Entry, Profile
 from steps.lib.models.source import Digest, Origin, Source
+from steps.lib.models.timed import Load
 
 __all__ = [
     "CELL_ID_LENGTH_MAX",
@@ -85,6 +86,7 @@ __all__ = [
     "Model",
     "Name",
     "Needs",
+    "NoDropSearch",
     "NodeCommand",
     "ObjectPattern",
     "ObjectReference",

@@ -6,58 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, FieldError, Model, Name
+from steps.lib.models.no_drop import NoDropSearch
 from steps.lib.models.path import PathName
-
-Direction = Literal["forward", "reverse"]
-
-LOAD_STREAMS_MAX = 512
-
-UDP_PAYLOAD_BYTES_MAX = 65_507
-"""65,535 less the headers of IPv4 (20) and UDP (8)."""
-
-
-def _check_shares(rate_bits_per_s: int | None, streams: int) -> None:
-    if rate_bits_per_s is not None and rate_bits_per_s % streams:
-        raise ValueError(
-            f"rate_bits_per_s {rate_bits_per_s} is not a multiple of streams {streams}; each "
-            "stream gets the same rate"
-        )
-
-
-class Load(Model):
-    """Bulk TCP that runs beside the measured traffic, between the same two ends."""
-
-    streams: int = Field(ge=1, le=LOAD_STREAMS_MAX, description="Flows, all at once")
-    message_bytes: int = Field(ge=16, le=1 << 20, description="Size of one write")
-    congestion_control: str = Field(
-        pattern=r"^[a-z0-9_]+$", description="As of a cell; `node` for the nodes' own"
-    )
-    direction: Direction = "forward"
-    rate_bits_per_s: int | None = Field(
-        default=None,
-        ge=10_000,
-        description="Of all flows together; null: as fast as each of them goes",
-    )
-
-    @model_validator(mode="after")
-    def _each_stream_can_have_its_share(self) -> Self:
-        _check_shares(self.rate_bits_per_s, self.streams)
-        return self
-
-
-class Timed(Model):
-    """What every kind of traffic states. No tool default is ever used."""
-
-    id: Name = Field(description="Short name; with the path it makes the cell id")
-    paths: tuple[PathName, ...] = Field(
-        default=(), description="Only these; empty = all of the matrix"
-    )
-    duration_s: int = Field(ge=1, le=3600, description="Measured seconds, after `omit_s`")
-    load: Load | None = Field(
-        default=None,
-        description="Bulk TCP between the same two ends all the while: latency under load, or the "
-        "cost of many flows",
-    )
+from steps.lib.models.timed import UDP_PAYLOAD_BYTES_MAX, Direction, Timed, check_shares
 
 
 class Stream(Timed):
@@ -79,7 +30,7 @@ class Stream(Timed):
 
     @model_validator(mode="after")
     def _each_stream_can_have_its_share(self) -> Self:
-        _check_shares(self.rate_bits_per_s, self.streams)
+        check_shares(self.rate_bits_per_s, self.streams)
         return self
 
 
@@ -177,13 +128,14 @@ def datagram_sizes(traffic: "Traffic") -> dict[str, int]:
     """Bytes of the datagrams that traffic sends, by the field that says so; none for TCP."""
     if traffic.protocol == "tcp":
         return {}
-    names = (
-        ("message_bytes",) if isinstance(traffic, Stream) else ("request_bytes", "response_bytes")
-    )
+    is_stream = not isinstance(traffic, Transactions)
+    names = ("message_bytes",) if is_stream else ("request_bytes", "response_bytes")
     return {name: getattr(traffic, name) for name in names}
 
 
-Traffic = Annotated[TcpStream | UdpStream | Transactions, Field(discriminator="kind")]
+Traffic = Annotated[
+    TcpStream | UdpStream | NoDropSearch | Transactions, Field(discriminator="kind")
+]
 
 
 class Limits(Model):
@@ -224,22 +176,25 @@ class Cell(Model):
         return f"{self.path}.{self.traffic.id}"
 
     @cached_property
-    def columns(self) -> dict[str, str | int | None]:
+    def columns(self) -> dict[str, str | int | float | None]:
         """The cell's identity as columns of the result tables; null where it has no meaning."""
         traffic = self.traffic
         stream = traffic if isinstance(traffic, Stream) else None
+        search = traffic if isinstance(traffic, NoDropSearch) else None
+        bulk = stream or search
         transactions = traffic if isinstance(traffic, Transactions) else None
         return {
             "path": self.path,
             "traffic": traffic.kind,
             "protocol": traffic.protocol,
-            "direction": stream.direction if stream else None,
-            "streams": stream.streams if stream else 1,
-            "message_bytes": stream.message_bytes if stream else None,
+            "direction": bulk.direction if bulk else None,
+            "streams": bulk.streams if bulk else 1,
+            "message_bytes": bulk.message_bytes if bulk else None,
             "request_bytes": transactions.request_bytes if transactions else None,
             "response_bytes": transactions.response_bytes if transactions else None,
             "offered_bits_per_s": stream.rate_bits_per_s if stream else None,
             "offered_transactions_per_s": transactions.rate_per_s if transactions else None,
+            "loss_percent_max": search.loss_percent_max if search else None,
             "duration_s_asked": traffic.duration_s,
             "omit_s": traffic.omit_s,
             "pairs": stream.pairs if stream else 1,

@@ -235,12 +235,7 @@ class Target(Protocol):
         """Start a tool of the tool box in the endpoint, its CPU counted under ``group``."""
 
     def wait_listening(
-        self,
-        endpoint: Endpoint,
-        port: int,
-        protocol: str,
-        timeout_s: float,
-        group: str = "server",
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Wait until a socket of that group listens, without connecting to it, which ends some."""
 

@@ -69,7 +69,7 @@ class Iperf3:
 
     name = "iperf3"
     version = "3.18"
-    kinds: tuple[str, ...] = ("tcp-stream", "udp-stream")
+    kinds: tuple[str, ...] = ("tcp-stream", "udp-stream", "no-drop-stream")
     version_command: tuple[str, ...] | None = None
 
     def __init__(self, port: int = PORT) -> None:

@@ -136,12 +136,7 @@ class Endpoints:
         return running
 
     def wait_listening(
-        self,
-        endpoint: Endpoint,
-        port: int,
-        protocol: str,
-        timeout_s: float,
-        group: str = "server",
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it.
 

@@ -307,12 +307,7 @@ class KubernetesTarget:
         return self._endpoints.start(endpoint, command, group)
 
     def wait_listening(
-        self,
-        endpoint: Endpoint,
-        port: int,
-        protocol: str,
-        timeout_s: float,
-        group: str = "server",
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it."""
         self._endpoints.wait_listening(endpoint, port, protocol, timeout_s, group)

@@ -220,12 +220,7 @@ class NamespacesTarget:
         return processes.start(namespace, self._toolbox, self._groups, group, command)
 
     def wait_listening(
-        self,
-        endpoint: Endpoint,
-        port: int,
-        protocol: str,
-        timeout_s: float,
-        group: str = "server",
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it."""
         sockets.wait_listening(self._namespace(endpoint), port, protocol, timeout_s)
