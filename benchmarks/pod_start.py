@@ -7,6 +7,7 @@ network takes of it, nobody counts.
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -83,7 +84,24 @@ def _watching(api: Api, expected: int) -> Iterator[_Watched]:
         watching.result()
     ready = sum(step == "ready" for _, step in watched.seen_s)
     if ready != expected:
-        raise TimeoutError(f"only {ready} of {expected} pods were ready in {TIMEOUT_S} s")
+        raise TimeoutError(
+            f"only {ready} of {expected} pods were ready in {TIMEOUT_S} s: {_states(api)}"
+        )
+
+
+def _states(api: Api) -> str:
+    """What the API server says of the pods when the watch is over."""
+    listed = api.call(api.core.list_namespaced_pod, NAMESPACE, label_selector=_SELECTOR).items
+    states = Counter(
+        (
+            pod.spec.node_name,
+            pod.status.phase,
+            pod.status.reason,
+            *(c.type for c in pod.status.conditions or [] if c.status == "True"),
+        )
+        for pod in listed
+    )
+    return "; ".join(f"{count} {' '.join(map(str, state))}" for state, count in states.items())
 
 
 def _watch(api: Api, watched: _Watched, since: str) -> None:

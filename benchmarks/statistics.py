@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from benchmarks.report import Figure, finish, options
 from steps.lib.comparing.history import Point, change_points
-from steps.lib.comparing.inference import Verdict, blocks_needed, holm, judge, welch
+from steps.lib.comparing.inference import Verdict, blocks_needed, holm, judge, log_sd_of, welch
 from steps.lib.statistics import POWER, TYPICAL_CV_PERCENT
 
 Sides = list[tuple[list[float], list[float]]]
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the draws")
     arguments = parser.parse_args()
     cv = next(iter(TYPICAL_CV_PERCENT.values()))
-    blocks = blocks_needed(DIFFERENCE_PERCENT, cv, 8)
+    blocks = blocks_needed(DIFFERENCE_PERCENT, log_sd_of(cv), 8)
     assert blocks
     ours(draw(random.Random(0), BLOCKS, 1.0, False))
     # statsmodels collects garbage in each call: not that of modules, please.

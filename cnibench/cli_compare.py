@@ -12,7 +12,7 @@ from cnibench import compare_forms, show
 from steps.lib.comparing.acknowledged import acknowledge
 from steps.lib.comparing.compare import Asked, Comparison
 from steps.lib.comparing.compare import compare as compare_sides
-from steps.lib.comparing.inference import BLOCKS_MAX, blocks_needed
+from steps.lib.comparing.inference import BLOCKS_MAX, blocks_needed, log_sd_of
 from steps.lib.database import open_database
 from steps.lib.errors import InputError
 from steps.lib.estimate import spread_of
@@ -65,7 +65,7 @@ def compare(
         Path | None, typer.Option("--junit", help="Write JUnit XML to this file too")
     ] = None,
 ) -> None:
-    """Compare two or more sides cell by cell; exit status 1 if one regressed."""
+    """Compare two or more sides cell by cell; exit status 1 if one regressed or was lost."""
     for name, value in (("--margin", margin), ("--link", link)):
         if value is not None and not 0 < value < float("inf"):
             raise InputError(f"{name} {value}: write a number above 0")
@@ -77,10 +77,19 @@ def compare(
         lines = acknowledge(compared.lines, known, datetime.now(UTC).date())
         compared = replace(compared, lines=lines)
     if junit:
-        junit.write_text(compare_forms.junit(compared, strict), encoding="utf-8")
+        _write(junit, compare_forms.junit(compared, strict))
     _print(compared, form)
-    if any(compare_forms.fails(line, strict) for line in compared.lines):
+    if compare_forms.comparison_fails(compared, strict):
         raise typer.Exit(1)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"--junit {file}: cannot be written ({error.strerror}); nothing was judged by this run"
+        ) from error
 
 
 def show_blocks_needed(difference: str, store: str) -> None:
@@ -99,7 +108,7 @@ def show_blocks_needed(difference: str, store: str) -> None:
     source = "as earlier runs in this store vary" if spread else "published, physical machines"
     show.out.print(f"to see {percent:g} % (5 %, power 80 %, one comparison; {source}):")
     for what, cv in (spread or TYPICAL_CV_PERCENT).items():
-        blocks = blocks_needed(percent, cv)
+        blocks = blocks_needed(percent, log_sd_of(cv))
         text = f"more than {BLOCKS_MAX}" if blocks is None else str(blocks)
         show.out.print(
             f"  {what}, varying {cv:.1f} % between blocks: {text} blocks a side",
@@ -115,5 +124,7 @@ def _print(compared: Comparison, form: Form) -> None:
         typer.echo(compare_forms.markdown(compared))
     else:
         listed = [compare_forms.cells(line) for line in compared.lines]
+        for text in compare_forms.described(compared):
+            show.out.print(text, highlight=False, soft_wrap=True)
         show.rows(compare_forms.COLUMNS, listed, show.Format.table)
         show.out.print(compare_forms.summary(compared), highlight=False, soft_wrap=True)

@@ -27,7 +27,7 @@ def history(
 ) -> None:
     """Find the campaigns from which on a cell changed, and what differed in them."""
     database = open_database(open_store(store, create=False))
-    points = read_points(database, plugin, profile, cell, metric)
+    points, others = read_points(database, plugin, profile, cell, metric)
     changes = change_points(points)
     if form is show.Format.json:
         typer.echo(json.dumps([asdict(change) for change in changes], indent=2))
@@ -37,6 +37,8 @@ def history(
     if form is show.Format.table:
         few = f"; fewer than {POINTS_MIN} show nothing" if len(points) < POINTS_MIN else ""
         show.out.print(f"{len(changes)} changes in {len(points)} campaigns{few}", highlight=False)
+        for kind, count in others.items():
+            show.out.print(f"left out: {count} campaigns of {kind}", highlight=False)
 
 
 def _why(change: Change) -> str:

@@ -8,14 +8,18 @@ from steps.lib.comparing.compare import Comparison, Line
 from steps.lib.comparing.inference import Verdict
 
 COLUMNS = ("cell", "metric", "side", "blocks", "change", "95 % interval", "p (Holm)", "verdict", "")
-FAILING = (Verdict.regressed,)
 
 
 def fails(line: Line, strict: bool) -> bool:
     """Whether a line fails a check; strict: everything that is not proven harmless does."""
     harmless = (Verdict.equal, Verdict.improved)
-    bad = line.verdict not in harmless if strict else line.verdict in FAILING
-    return bad and line.acknowledged is None
+    bad = line.verdict not in harmless if strict else line.verdict is Verdict.regressed
+    return (bad or line.is_lost) and line.acknowledged is None
+
+
+def comparison_fails(comparison: Comparison, strict: bool) -> bool:
+    """Whether a line fails, or nothing could be compared at all: a check that saw nothing."""
+    return comparison.family == 0 or any(fails(line, strict) for line in comparison.lines)
 
 
 def cells(line: Line) -> tuple[str, ...]:
@@ -35,13 +39,23 @@ def cells(line: Line) -> tuple[str, ...]:
     )
 
 
+def described(comparison: Comparison) -> list[str]:
+    """Each side: what was chosen of which store, and the blocks that it has there."""
+    return [
+        f"{side.label}: {', '.join(f'{k} {v}' for k, v in sorted(side.chosen.items()))}, "
+        f"store {side.store}, {blocks} blocks"
+        for side, blocks in zip(comparison.sides, comparison.blocks, strict=True)
+    ]
+
+
 def summary(comparison: Comparison) -> str:
     """What was tested, in one sentence."""
     counts = {v: sum(line.verdict is v for line in comparison.lines) for v in Verdict}
     found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    none = "" if comparison.family else "; nothing could be compared, which fails"
     return (
-        f"Against {comparison.sides[0].label}: {found}. Family: {comparison.family} tests, Welch "
-        "on logarithms of one value per block, Holm, 5 % for the whole family; equal: 90 % "
+        f"Against {comparison.sides[0].label}: {found}{none}. Family: {comparison.family} tests, "
+        "Welch on logarithms of one value per block, Holm, 5 % for the whole family; equal: 90 % "
         "interval within the metric's margin."
     )
 
@@ -54,7 +68,8 @@ def markdown(comparison: Comparison) -> str:
     head = [COLUMNS, tuple("---" for _ in COLUMNS)]
     table = [*head, *(cells(line) for line in lines)]
     rows = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in table]
-    return "\n".join([summary(comparison), "", *rows, ""])
+    sides = [f"* {text}" for text in described(comparison)]
+    return "\n".join([summary(comparison), "", *sides, "", *rows, ""])
 
 
 def as_json(comparison: Comparison) -> str:
@@ -62,6 +77,7 @@ def as_json(comparison: Comparison) -> str:
     return json.dumps(
         {
             "sides": [asdict(side) for side in comparison.sides],
+            "blocks": comparison.blocks,
             "family": comparison.family,
             "lines": [asdict(line) for line in comparison.lines],
         },
@@ -72,6 +88,9 @@ def as_json(comparison: Comparison) -> str:
 def junit(comparison: Comparison, strict: bool) -> str:
     """A test case for each line: a failure where it fails the command, skipped if unknown."""
     suite = ElementTree.Element("testsuite", name="cnibench compare")
+    properties = ElementTree.SubElement(suite, "properties")
+    for text in described(comparison):
+        ElementTree.SubElement(properties, "property", name="side", value=text)
     for line in comparison.lines:
         case = ElementTree.SubElement(
             suite, "testcase", classname=f"{line.second}.{line.metric}", name=line.cell

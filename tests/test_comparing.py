@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from cnibench.cli import app
-from steps.lib.comparing.inference import Verdict, blocks_needed, holm, judge, welch
-from steps.lib.errors import CnibenchError, InputError
-from steps.lib.store import Store, open_store
+from steps.lib.errors import CnibenchError
+from steps.lib.store import Store, open_store, write_rows
 from tests.store_rows import full, measurement, put_campaign, put_measurement
 
 CELL = "cross-node.tcp"
@@ -46,6 +47,7 @@ def fill(store: Store, sides: dict[str, Sequence[float]], **values: object) -> N
             put_block(store, plugin, repeat, rate, **values)
 
 
+NO_IDLE = {"cpu_idle_baseline_s": 0.0}
 SAME = (10.0, 10.1, 9.9, 10.05, 9.95)
 SLOW = tuple(0.8 * rate for rate in SAME)
 
@@ -87,16 +89,67 @@ def test_sides_within_the_margin_are_equal_and_noisy_ones_inconclusive(folder: s
     assert compare(folder, "a", "c", "--strict")[0] == 1
 
 
-def test_zero_enters_no_mean(folder: str) -> None:
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+def test_zero_and_what_is_no_number_enter_no_mean_and_are_counted(
+    folder: str, value: float
+) -> None:
     fill(open_store(folder), {"a": SAME, "b": (*SAME, 0.0)})
+    (file,) = Path(folder).rglob("*measurements*/**/*b.base.r6*/**/*.parquet")
+    table = pq.read_table(file)  # Our own store takes no such value.
+    place = table.schema.get_field_index("throughput_bits_per_s")
+    column = pa.array([value], table.schema.field(place).type)
+    pq.write_table(table.set_column(place, table.schema.field(place), column), file)
     _, (line,), _ = compare(folder, "a", "b")
     assert (line["verdict"], line["blocks"]) == ("equal", [5, 5])
+    assert line["notes"] == ["1 of 6 runs of 'b' have no usable throughput"]
 
 
-def test_one_block_alone_is_inconclusive_and_the_answer_says_why(folder: str) -> None:
+def test_cpu_below_that_of_the_idle_node_leaves_no_mean_unseen(folder: str) -> None:
+    store = open_store(folder)
+    put_campaign(store, method_version=2)
+    for plugin, idle in (("a", 1.0), ("b", 8.0)):
+        for repeat in range(1, 6):
+            cost = {"cpu_busy_s": 6.0 + repeat, "cpu_window_s": 10.0, "cpu_idle_baseline_s": idle}
+            put_block(store, plugin, repeat, 10.0, **cost)
+    _, (line,), _ = compare(folder, "a", "b", "--metric", "cpu")
+    assert line["blocks"] == [5, 3]
+    assert line["notes"] == ["2 of 5 runs of 'b' have no usable cpu"]
+
+
+@pytest.mark.parametrize("of_second", ["failed", "unsupported", "not asked for"])
+def test_a_cell_that_was_measured_and_is_not_any_more_fails_unless_it_cannot_be(
+    folder: str, of_second: str
+) -> None:
+    store = open_store(folder)
+    fill(store, {"a": SAME, "b": SAME})
+    for repeat, _ in enumerate(SAME, 1):
+        put_block(store, "a", repeat, 9.0, cell="same-node.tcp", block=f"a.base.r{repeat}")
+    failed = {"status": "failed", "reason": "no route", "throughput_bits_per_s": None}
+    asked = {
+        "campaign": "demo",
+        "plugin": "b",
+        "profile": "base",
+        "role": "cell",
+        "block": "b.base.r1",
+    }
+    reason = "no such path" if of_second == "unsupported" else None
+    if of_second != "not asked for":
+        row = full("planned", **asked, cell="same-node.tcp", unsupported_reason=reason)
+        write_rows(store, "planned", [row], campaign="demo")
+    if of_second == "failed":
+        row = measurement("same-node.tcp", "lost", plugin="b", block="b.base.r1", **failed)
+        put_measurement(store, row)
+    status, lines, _ = compare(folder, "a", "b")
+    lost = next(line for line in lines if "same-node" in line["cell"])
+    assert (status, lost["verdict"]) == (int(of_second == "failed"), "not_comparable")
+    assert lost["is_lost"] == (of_second == "failed") == ("failed: no route" in lost["reason"])
+
+
+def test_one_block_alone_is_inconclusive_and_a_check_that_saw_nothing_fails(folder: str) -> None:
     fill(open_store(folder), {"a": SAME, "b": (5.0,)})
     status, (line,), _ = compare(folder, "a", "b")
-    assert (status, line["verdict"]) == (0, "inconclusive")
+    assert (status, line["verdict"]) == (1, "inconclusive")
+    assert "nothing could be compared, which fails" in run("a", "b", "--store", folder).stdout
     assert "at least 2" in str(line["reason"])
 
 
@@ -150,7 +203,7 @@ def test_cells_that_fill_the_link_are_compared_by_cpu(folder: str) -> None:
     put_campaign(store, method_version=2)
     for plugin, busy in (("a", 10.0), ("b", 14.0)):
         for repeat in range(1, 6):
-            cost = {"cpu_busy_s": busy + 0.1 * repeat, "cpu_window_s": 10.0}
+            cost = {"cpu_busy_s": busy + 0.1 * repeat, "cpu_window_s": 10.0, **NO_IDLE}
             put_block(store, plugin, repeat, 9.8, **cost)
     _, (line,), _ = compare(folder, "a", "b", "--link", "10")
     assert (line["metric"], line["verdict"]) == ("cpu", "regressed")
@@ -185,8 +238,41 @@ def test_continuous_integration_gets_junit_and_pull_requests_get_markdown(
     result = run("a", "b", "c", *arguments)
     assert "Family: 1 tests" in result.stdout
     assert f"| base {CELL} | throughput | b | 5 / 5 | -20.0 % |" in result.stdout
+    assert f"* b: campaign demo, plugin b, store {folder}, 5 blocks" in result.stdout
     suite = ElementTree.parse(file).getroot()
+    assert len(suite.findall("properties/property")) == 3
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "1")
+
+
+def test_a_file_that_cannot_be_written_is_no_regression(tmp_path: Path, folder: str) -> None:
+    fill(open_store(folder), {"a": SAME, "b": SAME})
+    status, _, said = compare(folder, "a", "b", "--junit", str(tmp_path / "none" / "junit.xml"))
+    assert (status, "cannot be written (No such file" in said) == (2, True)
+
+
+def test_who_has_the_blocks_is_not_told_to_measure_as_many(folder: str) -> None:
+    near = [1.04 * rate for rate in SAME]
+    fill(open_store(folder), {"a": SAME, "b": near, "c": near[:2]})
+    _, (line, _), _ = compare(folder, "a", "b", "c", "--margin", "4")
+    assert line["verdict"] != "equal"
+    for each in compare(folder, "a", "b", "c", "--margin", "4")[1]:
+        assert each["needed"] is None or each["needed"] > min(each["blocks"])
+
+
+LAST = "measurements/campaign=demo/block=b.base.r5"
+
+
+def test_rows_of_an_older_schema_and_damaged_objects_stop_no_comparison(folder: str) -> None:
+    store = open_store(folder)
+    fill(store, {"a": SAME, "b": SAME})
+    for number, file in enumerate(sorted(Path(folder).rglob("*.parquet"))):
+        if "measurements" in file.parts and number % 2:
+            table = pq.read_table(file)
+            pq.write_table(table.drop_columns(["cycles_per_packet"]), file)
+    whole = next(f for f in sorted(Path(folder).rglob("*.parquet")) if LAST in str(f))
+    whole.write_bytes(whole.read_bytes()[:-20])
+    _, (line,), _ = compare(folder, "a", "b")
+    assert (line["verdict"], line["blocks"]) == ("equal", [5, 4])
 
 
 WRONG = {
@@ -215,65 +301,6 @@ def test_sides_without_a_common_cell_are_refused(folder: str) -> None:
     status, _, message = compare(folder, "a", "b")
     assert status == 2
     assert "no cell in common" in message
-
-
-def test_an_effect_is_a_ratio_whose_interval_agrees_with_scipy() -> None:
-    from math import exp, log
-
-    from scipy import stats
-
-    a, b = (10.0, 11.0, 12.5), (13.0, 12.0, 15.0, 14.0)
-    ours = welch(a, b)
-    theirs = stats.ttest_ind([log(x) for x in b], [log(x) for x in a], equal_var=False)
-    interval = theirs.confidence_interval(0.95)
-    assert ours.p == pytest.approx(theirs.pvalue)
-    assert (ours.low, ours.high) == pytest.approx((exp(interval.low), exp(interval.high)))
-
-
-def test_values_that_do_not_vary_have_an_interval_that_is_a_point() -> None:
-    assert (welch([5, 5], [5, 5]).p, welch([5, 5], [6, 6]).p) == (1.0, 0.0)
-    assert judge(welch([5, 5], [5, 5]), 1.0, 5, True) is Verdict.equal
-    assert holm([]) == []
-
-
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_what_has_no_logarithm_is_no_value(value: float) -> None:
-    with pytest.raises(ValueError, match="logarithm"):
-        welch([5, 6, value], [5, 6])
-
-
-PLANS = (("5%", 8, 2), ("5", 8, 2), ("10 %", 3, 2))
-
-
-@pytest.mark.parametrize(("text", "one_stream", "many_streams"), PLANS)
-def test_a_plan_says_how_many_blocks_a_difference_takes(
-    folder: str, text: str, one_stream: int, many_streams: int
-) -> None:
-    result = CliRunner().invoke(app, ["plan", "--detect", text, "--store", folder])
-    assert result.exit_code == 0
-    assert "published, physical machines" in result.stdout
-    for cv, count in (("3.1", one_stream), ("0.5", many_streams)):
-        assert f"varying {cv} % between blocks: {count} blocks a side" in result.stdout
-
-
-def test_a_plan_uses_the_variation_seen_in_the_store(folder: str) -> None:
-    fill(open_store(folder), {"a": (10, 11, 9, 12), "b": (10, 11, 9, 12)})
-    result = CliRunner().invoke(app, ["plan", "--detect", "5%", "--store", folder])
-    assert "as earlier runs in this store vary" in result.stdout
-
-
-@pytest.mark.parametrize("text", ["five", "0%", "-5%", "nan"])
-def test_a_difference_that_is_no_percentage_is_refused(folder: str, text: str) -> None:
-    result = CliRunner().invoke(app, ["plan", "--detect", text, "--store", folder])
-    assert isinstance(result.exception, InputError)
-    assert "5%" in str(result.exception)
-
-
-def test_planned_blocks_follow_the_published_table() -> None:
-    # measured between-run variation 3.1 %: 10 runs a side see about 4.1 %, 5 about 6.3 %
-    assert blocks_needed(4.2, 3.1) == 10
-    assert blocks_needed(6.6, 3.1) == 5
-    assert blocks_needed(0.001, 50) is None
 
 
 def test_rows_of_the_fixture_have_the_columns_of_the_table() -> None:

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cnibench.cli import app
-from steps.lib.comparing.history import Point, change_points
+from steps.lib.comparing.history import Point, change_points, read_points
+from steps.lib.database import open_database
 from steps.lib.errors import InputError
 from steps.lib.store import open_store, write_rows
 from tests.store_rows import full, put_campaign
@@ -55,3 +56,18 @@ def test_what_differed_in_the_fingerprint_stands_beside_the_change(tmp_path: Pat
     assert (change["campaign"], change["differed"]) == ("night-06", {"kernel": list(KERNELS)})
     wrong = CliRunner().invoke(app, ["history", "b", CELL, "--store", folder])
     assert isinstance(wrong.exception, InputError)
+
+
+def test_numbers_of_another_kind_are_no_part_of_a_history(tmp_path: Path) -> None:
+    folder = str(tmp_path / "results")
+    store = open_store(folder)
+    for number in range(13):
+        name, moment = f"night-{number:02}", datetime(2026, 1, 1, tzinfo=UTC)
+        method, kind = 1 if number < 3 else 2, "imported" if number == 12 else "single-kernel"
+        put_campaign(store, name, created_at=moment + timedelta(days=number), method_version=method)
+        put_block(store, "a", 1, 8 if number < 3 else 10, campaign=name, environment_class=kind)
+    points, others = read_points(open_database(store), "a", "base", CELL, "throughput")
+    assert [point.campaign for point in points] == [f"night-{n:02}" for n in range(3, 12)]
+    assert others == {"single-kernel, method 1": 3, "imported, method 2": 1}
+    said = CliRunner().invoke(app, ["history", "a", CELL, "--store", folder]).stdout
+    assert "left out: 3 campaigns of single-kernel, method 1" in said

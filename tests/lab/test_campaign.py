@@ -86,6 +86,7 @@ def test_every_plugin_is_measured_on_every_path_and_removed(run: Run, job: Job) 
     starved = run.select(f"{found} where status != 'ok'")
     assert len(starved) <= STARVED_SHARE_MAX * len(measured), starved
     assert run.select("select distinct residue from blocks") == [([],)]
+    assert run.select("select plugin from blocks where idle_busy_cpus is null") == []
 
 
 def test_nothing_of_ours_stays_on_the_cluster(run: Run, api: Api) -> None:

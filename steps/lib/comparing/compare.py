@@ -3,10 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import duckdb
+
 from steps.lib.comparing.drift import factors, references
 from steps.lib.comparing.inference import Effect, Verdict, blocks_needed, holm, judge, welch
 from steps.lib.comparing.metrics import COST, RATES, Metric, find_metrics
-from steps.lib.comparing.sides import Sample, Side, open_stores, parse_side, resolve, samples
+from steps.lib.comparing.sides import (
+    Key,
+    Sample,
+    Side,
+    open_stores,
+    parse_side,
+    resolve,
+    samples,
+    unmeasured,
+)
 from steps.lib.errors import InputError
 
 ONE_BLOCK = "one block has no spread; measure at least 2 a side, 5 to publish"
@@ -39,13 +50,16 @@ class Line:
     needed: int | None = None
     notes: tuple[str, ...] = ()
     acknowledged: str | None = None
+    is_lost: bool = False
+    """The first side was measured, this one was to be measured and was not."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All lines, and how many tests share the level of 5 %."""
+    """All lines, how many tests share the level of 5 %, and how many blocks each side has."""
 
     sides: tuple[Side, ...]
+    blocks: tuple[int, ...]
     lines: tuple[Line, ...]
     family: int
 
@@ -55,6 +69,8 @@ class _Loaded:
     side: Side
     rows: list[Sample]
     cells: dict[str, list[Sample]]
+    lost: dict[str, str]
+    """Cells that were to be measured and have a run that was not, with its reason."""
 
 
 def compare(texts: Sequence[str], store: str, asked: Asked) -> Comparison:
@@ -73,7 +89,7 @@ def compare(texts: Sequence[str], store: str, asked: Asked) -> Comparison:
     # Only what every side states tells them apart: else other plugins would pass for repeats.
     apart = set.intersection(*(set(side.chosen) for side in sides))
     loaded = [
-        _load(s, samples(s, databases[s.store], read, asked.link_bits_per_s), apart) for s in sides
+        _load(side, databases[side.store], read, asked.link_bits_per_s, apart) for side in sides
     ]
     lines = [
         line
@@ -86,18 +102,30 @@ def compare(texts: Sequence[str], store: str, asked: Asked) -> Comparison:
     if not lines:
         asked_for = ", ".join(metric.name for metric in metrics)
         raise InputError(f"no cell of these sides has {asked_for}; write another --metric")
-    return _corrected(tuple(sides), lines)
+    return _corrected(loaded, lines)
 
 
-def _load(side: Side, rows: list[Sample], apart: set[str]) -> _Loaded:
+def _load(
+    side: Side,
+    database: duckdb.DuckDBPyConnection,
+    metrics: Sequence[Metric],
+    link_bits_per_s: float | None,
+    apart: set[str],
+) -> _Loaded:
     """Cells carry plugin and profile in their names where the sides are not told by them."""
+
+    def name(key: Key) -> str:
+        parts = [] if "plugin" in apart else [key.plugin]
+        parts += [] if "profile" in apart else [key.profile]
+        return " ".join([*parts, key.cell])
+
+    rows = samples(side, database, metrics, link_bits_per_s)
     cells: dict[str, list[Sample]] = {}
     for row in rows:
         if row.role == "cell":
-            parts = [] if "plugin" in apart else [row.plugin]
-            parts += [] if "profile" in apart else [row.profile]
-            cells.setdefault(" ".join([*parts, row.cell]), []).append(row)
-    return _Loaded(side, rows, cells)
+            cells.setdefault(name(Key(row.plugin, row.profile, row.cell)), []).append(row)
+    lost = {name(key): why for key, why in unmeasured(side, database).items()}
+    return _Loaded(side, rows, cells, lost)
 
 
 def _lines(
@@ -143,11 +171,10 @@ def _line(
         margin_percent=asked.margin_percent or metric.margin_percent,
         verdict=Verdict.not_comparable,
         reason="",
-        notes=(*notes, *(("drift removed",) if drift else ())),
+        notes=(*notes, *(("drift removed",) if drift else ()), *_unusable(sides, pair, metric)),
     )
     if 0 in counts:
-        empty = sides[counts.index(0)].side.label
-        return replace(line, reason=f"{empty!r} has no usable run of it")
+        return _without_runs(line, cell, sides)
     refused, differ = _refusal(pair, asked)
     if refused:
         return replace(line, reason=refused)
@@ -155,6 +182,27 @@ def _line(
     if min(counts) < 2:
         return replace(line, reason=ONE_BLOCK)
     return replace(line, effect=welch(*values))
+
+
+def _without_runs(line: Line, cell: str, sides: tuple[_Loaded, _Loaded]) -> Line:
+    """A line without values on a side; lost if that is the second, which was to have some."""
+    empty = sides[line.blocks.index(0)]
+    why = empty.lost.get(cell)
+    known = why is not None or cell in empty.cells
+    reason = f"{empty.side.label!r} has no usable run of it" + (f": {why}" if why else "")
+    return replace(line, reason=reason, is_lost=line.blocks[0] > 0 and known)
+
+
+def _unusable(
+    sides: tuple[_Loaded, _Loaded], pair: tuple[list[Sample], list[Sample]], metric: Metric
+) -> list[str]:
+    """Runs that enter no mean, since a block must not leave one unseen."""
+    counts = [sum(row.values[metric.name] is None for row in rows) for rows in pair]
+    return [
+        f"{count} of {len(rows)} runs of {side.side.label!r} have no usable {metric.name}"
+        for count, side, rows in zip(counts, sides, pair, strict=True)
+        if count
+    ]
 
 
 def _drift(
@@ -207,23 +255,30 @@ def _refusal(pair: tuple[list[Sample], list[Sample]], asked: Asked) -> tuple[str
     return "", ("environments differ: " + ", ".join(prints),) if len(prints) > 1 else ()
 
 
-def _corrected(sides: tuple[Side, ...], lines: list[Line]) -> Comparison:
+def _corrected(loaded: Sequence[_Loaded], lines: list[Line]) -> Comparison:
     """Judge every line that has an effect: all of them are one family."""
     p_adjusted = iter(holm([line.effect.p for line in lines if line.effect]))
     family = sum(line.effect is not None for line in lines)
     judged = [_judged(line, next(p_adjusted), family) if line.effect else line for line in lines]
-    return Comparison(sides, tuple(judged), family)
+    blocks = tuple(len({(row.campaign, row.block) for row in one.rows}) for one in loaded)
+    return Comparison(tuple(one.side for one in loaded), blocks, tuple(judged), family)
 
 
 def _judged(line: Line, p_adjusted: float, family: int) -> Line:
-    assert line.effect
+    effect = line.effect
+    assert effect
     (metric,) = find_metrics((line.metric,))
-    verdict = judge(line.effect, p_adjusted, line.margin_percent, metric.higher_is_better)
-    needed = None
-    if verdict is Verdict.inconclusive:
-        needed = blocks_needed(line.margin_percent, 100 * line.effect.log_sd, family)
-    reason = f"{needed} blocks a side would show {line.margin_percent:g} %" if needed else ""
-    return replace(line, p_adjusted=p_adjusted, verdict=verdict, reason=reason, needed=needed)
+    verdict = judge(effect, p_adjusted, line.margin_percent, metric.higher_is_better)
+    line = replace(line, p_adjusted=p_adjusted, verdict=verdict)
+    if verdict is not Verdict.inconclusive:
+        return line
+    needed = blocks_needed(line.margin_percent, effect.log_sd, family)
+    if needed is None:
+        return replace(line, reason="varies too much for any number of blocks")
+    if needed <= min(line.blocks):
+        return replace(line, reason=f"too near to {line.margin_percent:g} % for these blocks")
+    reason = f"{needed} blocks a side would show {line.margin_percent:g} %"
+    return replace(line, reason=reason, needed=needed)
 
 
 def _nothing_common(loaded: Sequence[_Loaded]) -> str:

@@ -5,6 +5,7 @@ The largest step is looked for, proven by permutation, and then the same on eith
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ PERMUTATIONS = 1999
 LEVEL = 0.01
 SEGMENT_MIN = 3
 
+IMPORTED = "imported"
 FACTS = ("kernel", "plugin_version", "plugin_fingerprint", "environment_fingerprint", "toolbox")
 
 
@@ -69,8 +71,14 @@ def change_points(points: Sequence[Point]) -> list[Change]:
 
 def read_points(
     database: duckdb.DuckDBPyConnection, plugin: str, profile: str, cell: str, metric: str
-) -> list[Point]:
-    """Campaigns of one candidate and cell, from the first to the last.
+) -> tuple[list[Point], dict[str, int]]:
+    """Campaigns of one candidate and cell, from the first to the last, and those left out.
+
+    All are of one environment class and one version of the method, those of the latest campaign
+    that is not imported: a step between two kinds of numbers is no change of the plugin.
+
+    Returns:
+        The points; and the number of campaigns of each other kind, by a description of it.
 
     Raises:
         InputError: there is no such plugin, profile, cell or metric.
@@ -83,7 +91,17 @@ def read_points(
             hint = suggest(name, known) if known else "the store holds no rows"
             raise InputError(f"{column} {name!r} is not in the store; {hint}")
     rows = database.execute(_POINTS.format(sql=found.sql), [plugin, profile, cell]).fetchall()
-    return [Point(row[0], row[1], dict(zip(FACTS, row[2:], strict=True))) for row in rows]
+    kinds = [f"{class_ or 'unknown class'}, method {method}" for class_, method, *_ in rows]
+    latest = next(
+        (k for k, row in zip(kinds[::-1], rows[::-1], strict=True) if row[0] != IMPORTED), None
+    )
+    latest = latest or (kinds[-1] if kinds else None)
+    points = [
+        Point(row[2], row[3], dict(zip(FACTS, row[4:], strict=True)))
+        for kind, row in zip(kinds, rows, strict=True)
+        if kind == latest
+    ]
+    return points, dict(Counter(kind for kind in kinds if kind != latest))
 
 
 _POINTS = """
@@ -98,6 +116,7 @@ node as (
     group by all
 )
 select
+    valued.environment_class, coalesce(method_version, 0),
     campaign, exp(avg(ln(value))), max(kernel), max(plugin_version),
     max(valued.plugin_fingerprint), max(valued.environment_fingerprint), max(toolbox)
 from valued
@@ -105,7 +124,7 @@ left join blocks using (campaign, install_id)
 left join node using (campaign, install_id)
 left join campaigns using (campaign)
 where isfinite(value) and value > 0 and blocks.status is distinct from 'drifted'
-group by campaign, created_at
+group by campaign, created_at, valued.environment_class, method_version
 order by created_at nulls first, campaign
 """
 

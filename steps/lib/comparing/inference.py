@@ -14,6 +14,9 @@ from steps.lib.statistics import ALPHA, POWER
 BLOCKS_MAX = 10_000
 """More blocks than anybody plans: where the search for a number of blocks ends."""
 
+SHIFT_MAX = 30.0
+"""Standard errors between two sides beyond which only the estimate of the error still varies."""
+
 
 class Verdict(StrEnum):
     """What a comparison of one cell comes to."""
@@ -93,35 +96,48 @@ def judge(
     return Verdict.improved if (effect.ratio > 1) == higher_is_better else Verdict.regressed
 
 
-def blocks_needed(percent: float, cv_percent: float, comparisons: int = 1) -> int | None:
+def blocks_needed(percent: float, log_sd: float, comparisons: int = 1) -> int | None:
     """Blocks a side that show a difference of ``percent`` with a power of 80 %.
 
     The level is shared by all comparisons (Bonferroni), which is what Holm asks of the first.
 
+    Args:
+        percent: Difference of the means.
+        log_sd: Standard deviation of the logarithms between blocks, as ``Effect.log_sd``.
+        comparisons: Size of the family.
+
     Returns:
         The number, or None above ``BLOCKS_MAX``.
     """
-    from scipy import stats  # Takes a second to load.
-
-    sd = math.sqrt(math.log1p((cv_percent / 100) ** 2))
-    size = math.log1p(percent / 100) / sd if sd else math.inf
-    level = ALPHA / comparisons
-
-    def power(blocks: int) -> float:
-        freedom, shift = 2 * blocks - 2, size * math.sqrt(blocks / 2)
-        if shift > 30:
-            return 1.0
-        return float(stats.nct.sf(stats.t.ppf(1 - level / 2, freedom), freedom, shift))
-
+    if log_sd <= 0:
+        return 2
+    size = math.log1p(percent / 100) / log_sd
     low, high = 2, 2
-    while power(high) < POWER:
+    while _power(high, size, comparisons) < POWER:
         low, high = high, high * 2
         if high > BLOCKS_MAX:
             return None
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle + 1, high)
+        enough = _power(middle, size, comparisons) >= POWER
+        low, high = (low, middle) if enough else (middle + 1, high)
     return high
+
+
+def log_sd_of(cv_percent: float) -> float:
+    """Standard deviation of the logarithms of log-normal values that vary so."""
+    return math.sqrt(math.log1p((cv_percent / 100) ** 2))
+
+
+def _power(blocks: int, size: float, comparisons: int) -> float:
+    """Chance that two sides of ``blocks``, ``size`` standard deviations apart, differ."""
+    from scipy import stats  # Takes a second to load.
+
+    freedom, shift = 2 * blocks - 2, size * math.sqrt(blocks / 2)
+    bound = stats.t.ppf(1 - ALPHA / comparisons / 2, freedom)
+    if shift > SHIFT_MAX:  # scipy's distribution fails there; the numerator is as good as constant.
+        return float(stats.chi2.cdf(freedom * (shift / bound) ** 2, freedom))
+    return float(stats.nct.sf(bound, freedom, shift))
 
 
 def _variance(values: Sequence[float]) -> float:

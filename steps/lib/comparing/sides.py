@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -27,6 +27,14 @@ class Side:
     label: str
     store: str
     chosen: Mapping[str, str]
+
+
+class Key(NamedTuple):
+    """A cell of a candidate."""
+
+    plugin: str
+    profile: str
+    cell: str
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,33 @@ def samples(
         for row in rows
     ]
 
+
+def unmeasured(side: Side, database: duckdb.DuckDBPyConnection) -> dict[Key, str]:
+    """Cells of a side that were to be measured and have a run that counts for nothing, and why.
+
+    What was planned as unsupported was not to be measured.
+    """
+    chosen = {k: v for k, v in side.chosen.items() if k in ("plugin", "profile", "campaign")}
+    where, values = _where(chosen)
+    rows = database.execute(_UNMEASURED.format(where=where), values).fetchall()
+    return {Key(*row[:3]): row[3] for row in rows}
+
+
+_UNMEASURED = """
+with asked as (
+    select campaign, plugin, profile, cell, reason, if(is_drifted, 'drifted', status) as status
+    from outcomes
+    union all
+    select campaign, plugin, profile, cell, reason, status
+    from measurements
+    where role = 'cell' and environment_class = 'imported'
+)
+select plugin, profile, cell, any_value(concat_ws(': ', status, reason))
+from asked
+where status not in ('ok', 'unsupported') and {where}
+group by all
+"""
+"""What is imported was never planned: its rows are all that is known of what was to be measured."""
 
 _BOUND = """coalesce(
     throughput_bits_per_s >= 0.95 * least(
