@@ -15,6 +15,7 @@ from steps.lib.measure import measure
 from steps.lib.measured import Measured
 from steps.lib.models import Matrix, PathName, Plugin, Profile, TargetSpec
 from steps.lib.state import BlockState
+from steps.lib.targets.namespaces.policies import Policies
 from steps.lib.targets.namespaces.processes import Running
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.observations import Counters, CpuTimes
@@ -30,9 +31,11 @@ class Meddled(NamespacesTarget):
     Attributes:
         place: Changes what endpoint is made.
         before: Is called just before the client's tool starts.
+        enforced: Who enforces policies, if anybody does.
         late_s: How late whoever reads is at the end of the window.
     """
 
+    enforced: Policies | None = None
     place: Callable[[EndpointRequest], EndpointRequest] = staticmethod(lambda request: request)
     before: Callable[[], object] = staticmethod(lambda: None)
 
@@ -47,6 +50,11 @@ class Meddled(NamespacesTarget):
         if self._readings % 4 == 3:
             time.sleep(self.late_s)
         return super().reading(places)
+
+    @property
+    def policies(self) -> Policies:
+        """Of whoever enforces them."""
+        return self.enforced or super().policies
 
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """As ever."""

@@ -22,6 +22,7 @@ from steps.lib.measured import Measured
 from steps.lib.models import PATHS, NoDropSearch, Path, Placement, TcpStream, Traffic, UdpStream
 from steps.lib.no_drop import search
 from steps.lib.plan import PlannedCell, cell_identity, pairs_of, run_time_s
+from steps.lib.policing import policed
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import (
     beside_columns,
@@ -93,7 +94,11 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     path = PATHS[planned.cell.path]
     wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
     fingerprint = look.fingerprint(target)
-    with endpoints(target, path, tool, traffic) as ends, more_pairs(target, path, traffic) as more:
+    with (
+        endpoints(target, path, tool, traffic) as ends,
+        more_pairs(target, path, traffic) as more,
+        policed(target, traffic.policy, ends, tool.ports) as policy,
+    ):
         before = look.look_before(context, state, planned, ends)
         with (
             look.watching(context, planned, ends) as watched,
@@ -104,6 +109,8 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
             sampled = _sampled(sampling, run.window(ends))
             wire = watched()
         after = look.look_after(context, state, ends)
+        if policy is not None:
+            policy.look_again()
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
         cell=planned.cell,
@@ -124,6 +131,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         same_document=_same_document(context, planned, run),
         wire=wire,
         beside=tuple(ran),
+        policed=policy,
         baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
     )
     identity = _identity(context, planned, state)
@@ -137,6 +145,8 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         "client_start_ms": ends.client.start_ms,
         "server_start_ms": ends.server.start_ms,
         "connections_tracked": connections_tracked(evidence),
+        "policy_applied_ms": policy.applied_ms if policy else None,
+        "policy_removed_ms": policy.removed_ms if policy else None,
     }
     row |= _judged(evidence, context, state)
     if row["status"] == "ok":

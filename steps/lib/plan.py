@@ -102,7 +102,11 @@ class Block:
 
     def _unsupported_cell(self, cell: Cell) -> str | None:
         target = self.job.campaign.target
-        return self.unsupported(cell.path) or _target_lacks_pairs(target, cell)
+        return (
+            self.unsupported(cell.path)
+            or _target_lacks_pairs(target, cell)
+            or _policy_lacks(self.plugin, cell)
+        )
 
     def unsupported(self, path: PathName) -> str | None:
         """Why nothing can be measured on the path in this block, or None."""
@@ -224,6 +228,20 @@ def _target_lacks_pairs(target: TargetSpec, cell: Cell) -> str | None:
         return f"{pairs} pairs need pods at both ends, and path {cell.path} has one that is none"
     if pairs > target.pairs_max:
         return f"{pairs} pairs at once; the target's `pairs_max` is {target.pairs_max}"
+    return None
+
+
+def _policy_lacks(plugin: Plugin, cell: Cell) -> str | None:
+    """Why the cell's policy cannot be in force, or None."""
+    policy, path = cell.traffic.policy, PATHS[cell.path]
+    if policy is None:
+        return None
+    if policy.kind not in plugin.policies:
+        return f"the plugin's file states no policy of kind {policy.kind!r}"
+    if (path.client.kind, path.server and path.server.kind) != ("pod", "pod"):
+        return f"a policy is between two pods, and path {cell.path} is not"
+    if path.address == "node":
+        return f"on path {cell.path} the client's address may be translated to a node's"
     return None
 
 

@@ -11,10 +11,23 @@ BESIDE_IDENTITY = (
     ),
     count("load_streams", "TCP flows of the load that runs beside it between the same two ends"),
     count("load_offered_bits_per_s", "Stated rate of the load; null: as fast as it goes", "bit/s"),
+    text("policy", "Kind of the policy that was in force on the server; null: none"),
+    count("policy_rules", "Rules of that policy; the last lets the client in"),
     number("loss_percent_max", "%", "Loss that a run of a search may have and pass"),
 )
 
 BESIDE = (
+    number(
+        "policy_applied_ms",
+        "ms",
+        "From asking for the policy until a stranger was turned away and the client passed. Limit: "
+        "tried over and over, and a connection without an answer takes a second to fail",
+    ),
+    number(
+        "policy_removed_ms",
+        "ms",
+        "From asking for its removal until a stranger passed; likewise, null if that never came",
+    ),
     Column(
         "pair_bits_per_s",
         pa.list_(pa.float64()),

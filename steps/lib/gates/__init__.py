@@ -5,7 +5,7 @@ A gate looks at evidence that was read while the cell ran, and says ``pass``, ``
 look at whether a number is plausible: that would select results.
 """
 
-from steps.lib.gates import companions, document, machine, path, state
+from steps.lib.gates import companions, document, machine, path, policy, state
 from steps.lib.gates.base import Evidence, Finding, Gate
 
 GATES: tuple[Gate, ...] = (
@@ -31,6 +31,7 @@ GATES: tuple[Gate, ...] = (
     document.rate_offered,
     document.receiver_goodput,
     companions.companions,
+    policy.policy,
     path.path_taken,
     path.encryption,
     path.mss,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from steps.lib.beside import Ran
 from steps.lib.models import Cell, Limits, Plugin
+from steps.lib.policing import Policed
 from steps.lib.reading import Ends, Window
 from steps.lib.targets.wire import Seen
 from steps.lib.traffic.protocol import DocumentError, Tool, ToolRecord
@@ -36,7 +37,8 @@ class Evidence:
     that had the very same document, if there is one. ``baseline_tracked`` is of a reference cell
     only: whether the block's first one had its connections tracked, as far as that is known.
     ``wire`` is what was seen of the connection on the client node's uplink, where the plugin claims
-    to encrypt. ``beside`` is what ran at the same time: a load, more pairs.
+    to encrypt. ``beside`` is what ran at the same time: a load, more pairs;
+    ``policed`` the policy around it, as it was seen to work.
     """
 
     cell: Cell
@@ -58,6 +60,7 @@ class Evidence:
     baseline_tracked: bool | None = None
     wire: Seen | None = None
     beside: tuple[Ran, ...] = ()
+    policed: Policed | None = None
 
     @property
     def the_record(self) -> ToolRecord:

@@ -53,6 +53,7 @@ from steps.lib.models.plugin import (
     Plugin,
     TargetKind,
 )
+from steps.lib.models.policy import Policy
 from steps.lib.models.profile import Entry, Profile
 from steps.lib.models.source import Digest, Origin, Source
 from steps.lib.models.timed import Load
@@ -97,6 +98,7 @@ __all__ = [
     "PathName",
     "Placement",
     "Plugin",
+    "Policy",
     "Profile",
     "Ready",
     "Routes",

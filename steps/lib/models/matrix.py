@@ -194,6 +194,8 @@ class Cell(Model):
             "response_bytes": transactions.response_bytes if transactions else None,
             "offered_bits_per_s": stream.rate_bits_per_s if stream else None,
             "offered_transactions_per_s": transactions.rate_per_s if transactions else None,
+            "policy": traffic.policy.kind if traffic.policy else None,
+            "policy_rules": traffic.policy.rules if traffic.policy else 0,
             "loss_percent_max": search.loss_percent_max if search else None,
             "duration_s_asked": traffic.duration_s,
             "omit_s": traffic.omit_s,
@@ -222,6 +224,20 @@ class Matrix(Model):
         description="Samples of each CPU a second that share its work among components; 0 = none",
     )
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _policies_are_around_what_they_are_proven_for(self) -> Self:
+        for index, traffic in enumerate(self.traffic):
+            alone = traffic.load is None and getattr(traffic, "pairs", 1) == 1
+            if traffic.policy and not (alone and traffic.protocol == "tcp"):
+                raise FieldError(
+                    "is proven by connecting, and for one client; write it for TCP traffic without "
+                    "`load` and `pairs`",
+                    "traffic",
+                    index,
+                    "policy",
+                )
+        return self
 
     @model_validator(mode="after")
     def _cell_ids_are_unique_and_short(self) -> Self:

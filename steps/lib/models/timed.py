@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from steps.lib.models.base import Model, Name
 from steps.lib.models.path import PathName
+from steps.lib.models.policy import Policy
 
 Direction = Literal["forward", "reverse"]
 
@@ -57,4 +58,7 @@ class Timed(Model):
         default=None,
         description="Bulk TCP between the same two ends all the while: latency under load, or the "
         "cost of many flows",
+    )
+    policy: Policy | None = Field(
+        default=None, description="In force all the while, and proven; of TCP traffic that is alone"
     )

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from steps.lib.models import EndpointKind, Plugin, TargetKind
+from steps.lib.models import EndpointKind, Plugin, Policy, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
@@ -121,6 +121,25 @@ def difference(before: Inventory, after: Inventory) -> list[str]:
         found += [f"{kind}: left behind: {item}" for item in sorted(now - was)]
         found += [f"{kind}: missing: {item}" for item in sorted(was - now)]
     return found
+
+
+class Policies(Protocol):
+    """Policies between endpoints, and trials of what they let through."""
+
+    def applied(
+        self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
+    ) -> AbstractContextManager[None]:
+        """Ask for the policy, and at the end of the block for its removal; waits for neither.
+
+        Raises:
+            RefusedError: nobody here can be asked for one.
+        """
+
+    def listening(self, server: Endpoint, ports: Sequence[int]) -> AbstractContextManager[None]:
+        """Have a trial listen on TCP ports of a pod, on which no tool does."""
+
+    def connects(self, client: Endpoint, address: str, port: int) -> bool:
+        """Whether a TCP connection from an endpoint comes about within a second."""
 
 
 class Target(Protocol):
@@ -238,6 +257,10 @@ class Target(Protocol):
         self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Wait until a socket of that group listens, without connecting to it, which ends some."""
+
+    @property
+    def policies(self) -> Policies:
+        """Policies between its endpoints."""
 
     # ---------- readings
     def cpu(self) -> CpuTimes:

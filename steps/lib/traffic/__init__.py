@@ -20,7 +20,7 @@ def asked(traffic: Traffic) -> dict[str, str | int | None]:
 
     A bulk test without a stated rate asks for none: a tool that paced it did something else.
     """
-    parameters = traffic.model_dump(exclude={"id", "paths", "tool", "load", "pairs"}) | {
+    parameters = traffic.model_dump(exclude={"id", "paths", "tool", "load", "pairs", "policy"}) | {
         "protocol": traffic.protocol
     }
     if isinstance(traffic, TcpStream) and traffic.chosen_congestion_control is None:

@@ -26,6 +26,7 @@ from steps.lib.targets.kubernetes.endpoint_pods import (
 )
 from steps.lib.targets.kubernetes.external import External, ExternalEndpoint
 from steps.lib.targets.kubernetes.launcher import FIFO, new_mark
+from steps.lib.targets.kubernetes.policies import Policies
 from steps.lib.targets.kubernetes.processes import Ended, Launched, Running
 from steps.lib.targets.kubernetes.readings import Strangers
 from steps.lib.targets.kubernetes.sampling import Owners, sampling
@@ -64,6 +65,7 @@ class Endpoints:
         self._has_pod_network = has_pod_network
         self._plugin_namespaces = plugin_namespaces
         self._strangers = Strangers(api, plugin_namespaces)
+        self.policies = Policies(api, agents)
         self._services = Services(api, agents, self._nodes)
         self._asked_for: set[str] = set()
         """Names of pods whose endpoints are in use, from before they are made."""
@@ -99,7 +101,8 @@ class Endpoints:
             yield self._made(name, request)
 
     def take_away_all(self) -> None:
-        """Delete every pod and Service that a killed process may have left. Idempotent."""
+        """Delete every pod, Service and policy that a killed process may have left. Idempotent."""
+        self.policies.take_away_all()
         api = self._api
         services = api.get(api.core.list_namespaced_service, NAMESPACE, label_selector=SELECTOR)
         for service in services.items if services else ():

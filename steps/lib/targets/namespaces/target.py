@@ -37,6 +37,7 @@ from steps.lib.targets.namespaces.endpoints import Endpoints, PlacedEndpoint
 from steps.lib.targets.namespaces.files import delete_durably, write_durably
 from steps.lib.targets.namespaces.installer import Installer
 from steps.lib.targets.namespaces.layout import RUN, Layout
+from steps.lib.targets.namespaces.policies import Policies
 from steps.lib.targets.namespaces.tuning import kinds
 from steps.lib.targets.namespaces.tuning.access import Access
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
@@ -224,6 +225,11 @@ class NamespacesTarget:
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it."""
         sockets.wait_listening(self._namespace(endpoint), port, protocol, timeout_s)
+
+    @property
+    def policies(self) -> Policies:
+        """Policies between its endpoints."""
+        return Policies(self._namespace)
 
     # ---------- readings
     def cpu(self) -> CpuTimes:
