@@ -15,8 +15,8 @@ from steps.lib.measure import measure
 from steps.lib.measured import Measured
 from steps.lib.models import Matrix, PathName, Plugin, Profile, TargetSpec
 from steps.lib.state import BlockState
-from steps.lib.targets.namespaces.policies import Policies
 from steps.lib.targets.namespaces.processes import Running
+from steps.lib.targets.namespaces.surroundings import Surroundings
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.observations import Counters, CpuTimes
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
@@ -35,7 +35,7 @@ class Meddled(NamespacesTarget):
         late_s: How late whoever reads is at the end of the window.
     """
 
-    enforced: Policies | None = None
+    enforced: Surroundings | None = None
     place: Callable[[EndpointRequest], EndpointRequest] = staticmethod(lambda request: request)
     before: Callable[[], object] = staticmethod(lambda: None)
 
@@ -52,9 +52,9 @@ class Meddled(NamespacesTarget):
         return super().reading(places)
 
     @property
-    def policies(self) -> Policies:
+    def surroundings(self) -> Surroundings:
         """Of whoever enforces them."""
-        return self.enforced or super().policies
+        return self.enforced or super().surroundings
 
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """As ever."""

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from steps.lib.models import Plugin, Policy
-from steps.lib.targets.namespaces.policies import Policies
+from steps.lib.targets.namespaces.surroundings import Surroundings
 from steps.lib.targets.protocol import Endpoint
 from tests.jobs import plugin
 from tests.offences import Meddled
 
 
 @dataclass(frozen=True)
-class Filtered(Policies):
+class Filtered(Surroundings):
     """Closes the server's ports to all but the client, on the server's node.
 
     Attributes:

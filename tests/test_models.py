@@ -70,6 +70,16 @@ MISTAKES = {
         ),
         (
             "omit_s: 0",
+            "omit_s: 0\n    scale: {services: 10001}",
+            "12: traffic.0.scale.services: must be at most 10000, found 10001",
+        ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    policy: {kind: l7}",
+            "12: traffic.0.policy.kind: 'l7' is not possible; write one of: allow, default-deny",
+        ),
+        (
+            "omit_s: 0",
             "omit_s: 0\n    pairs: 65",
             "12: traffic.0.pairs: must be at most 64, found 65 (Pairs of pods",
         ),

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from steps.lib.errors import RefusedError
 from steps.lib.models import Policy
 from steps.lib.plan import make_plan
-from steps.lib.targets.kubernetes.policies import bodies
+from steps.lib.targets.kubernetes.surroundings import bodies
 from tests.jobs import RR, TCP, UDP, job, matrix
 from tests.offences import bench
 from tests.policies import Filtered, enforcing

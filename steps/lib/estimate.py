@@ -16,6 +16,9 @@ BLOCK_OVERHEAD_S = 6.0
 """Beyond the traffic itself: endpoints, probes, readings; target, install, proof, idle reading,
 restore, removal. Measured on 2 virtual cores by ``make bench`` (``benchmarks/overhead.py``)."""
 
+POPULATION_S = 0.03
+"""Of each Service that a cell has made and taken away: an order of magnitude, not measured."""
+
 Rates = Mapping[tuple[str, str], float]
 """Median rate in bit/s that the store already holds, by path and kind of traffic."""
 
@@ -106,7 +109,8 @@ def estimate(plan: Plan, done: Mapping[str, set[str]], rates: Rates) -> Estimate
 
 def cell_time_s(traffic: Traffic) -> float:
     """Expected seconds of one cell, if its first try counts."""
-    return run_time_s(traffic) + beside_time_s(traffic) + CELL_OVERHEAD_S
+    scale_s = POPULATION_S * (traffic.scale.services if traffic.scale else 0)
+    return run_time_s(traffic) + beside_time_s(traffic) + scale_s + CELL_OVERHEAD_S
 
 
 def traffic_bytes(cell: Cell, rates: Rates) -> float | None:

@@ -95,6 +95,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
     fingerprint = look.fingerprint(target)
     with (
+        target.surroundings.populated(traffic.scale),
         endpoints(target, path, tool, traffic) as ends,
         more_pairs(target, path, traffic) as more,
         policed(target, traffic.policy, ends, tool.ports) as policy,
@@ -145,6 +146,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         "client_start_ms": ends.client.start_ms,
         "server_start_ms": ends.server.start_ms,
         "connections_tracked": connections_tracked(evidence),
+        "service_ready_ms": ends.server.service_ready_ms,
         "policy_applied_ms": policy.applied_ms if policy else None,
         "policy_removed_ms": policy.removed_ms if policy else None,
     }

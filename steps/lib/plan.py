@@ -106,6 +106,7 @@ class Block:
             self.unsupported(cell.path)
             or _target_lacks_pairs(target, cell)
             or _policy_lacks(self.plugin, cell)
+            or _scale_lacks(target, cell)
         )
 
     def unsupported(self, path: PathName) -> str | None:
@@ -242,6 +243,13 @@ def _policy_lacks(plugin: Plugin, cell: Cell) -> str | None:
         return f"a policy is between two pods, and path {cell.path} is not"
     if path.address == "node":
         return f"on path {cell.path} the client's address may be translated to a node's"
+    return None
+
+
+def _scale_lacks(target: TargetSpec, cell: Cell) -> str | None:
+    """Why there cannot be more Services beside, or None."""
+    if cell.traffic.scale is not None and target.kind == "namespaces":
+        return "the embedded target has no Services"
     return None
 
 

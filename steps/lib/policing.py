@@ -58,11 +58,11 @@ class Policed:
 
 def look(target: Target, ends: Ends, stranger: Endpoint, ports: Sequence[int]) -> Seen:
     """Who reaches the server's ports now."""
-    policies = target.policies
-    with policies.listening(ends.server, ports):
+    around = target.surroundings
+    with around.listening(ends.server, ports):
         return Seen(
-            {port: policies.connects(ends.client, ends.address, port) for port in ports},
-            {port: policies.connects(stranger, ends.address, port) for port in ports},
+            {port: around.connects(ends.client, ends.address, port) for port in ports},
+            {port: around.connects(stranger, ends.address, port) for port in ports},
         )
 
 
@@ -85,7 +85,7 @@ def policed(
             raise RefusedError(f"without a policy not everybody reaches the server: {open_before}")
         found = Policed(target, ends, stranger, ports, open_before)
         started_s = time.perf_counter()
-        with target.policies.applied(policy, ends.server, ends.client, ports):
+        with target.surroundings.applied(policy, ends.server, ends.client, ports):
             found.applied_ms = _until(found, started_s, in_force=True)
             found.look_again()
             yield found

@@ -11,12 +11,21 @@ BESIDE_IDENTITY = (
     ),
     count("load_streams", "TCP flows of the load that runs beside it between the same two ends"),
     count("load_offered_bits_per_s", "Stated rate of the load; null: as fast as it goes", "bit/s"),
+    count("scale_services", "Services that the cluster has beside, called by nobody"),
+    count("scale_endpoints", "Endpoints of all those Services"),
     text("policy", "Kind of the policy that was in force on the server; null: none"),
     count("policy_rules", "Rules of that policy; the last lets the client in"),
     number("loss_percent_max", "%", "Loss that a run of a search may have and pass"),
 )
 
 BESIDE = (
+    number(
+        "service_ready_ms",
+        "ms",
+        "From asking for the measured Service until connections to it came about from every node: "
+        "the control plane's work and the rules' programming, with `scale_services` there already. "
+        "Limit: tried every 50 ms; null on paths without a Service",
+    ),
     number(
         "policy_applied_ms",
         "ms",

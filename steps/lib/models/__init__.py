@@ -55,6 +55,7 @@ from steps.lib.models.plugin import (
 )
 from steps.lib.models.policy import Policy
 from steps.lib.models.profile import Entry, Profile
+from steps.lib.models.scale import Scale
 from steps.lib.models.source import Digest, Origin, Source
 from steps.lib.models.timed import Load
 
@@ -102,6 +103,7 @@ __all__ = [
     "Profile",
     "Ready",
     "Routes",
+    "Scale",
     "SharedLink",
     "Source",
     "Stream",

@@ -194,6 +194,10 @@ class Cell(Model):
             "response_bytes": transactions.response_bytes if transactions else None,
             "offered_bits_per_s": stream.rate_bits_per_s if stream else None,
             "offered_transactions_per_s": transactions.rate_per_s if transactions else None,
+            "scale_services": traffic.scale.services if traffic.scale else 0,
+            "scale_endpoints": (
+                traffic.scale.services * traffic.scale.endpoints_each if traffic.scale else 0
+            ),
             "policy": traffic.policy.kind if traffic.policy else None,
             "policy_rules": traffic.policy.rules if traffic.policy else 0,
             "loss_percent_max": search.loss_percent_max if search else None,

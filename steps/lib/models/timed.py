@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from steps.lib.models.base import Model, Name
 from steps.lib.models.path import PathName
 from steps.lib.models.policy import Policy
+from steps.lib.models.scale import Scale
 
 Direction = Literal["forward", "reverse"]
 
@@ -58,6 +59,9 @@ class Timed(Model):
         default=None,
         description="Bulk TCP between the same two ends all the while: latency under load, or the "
         "cost of many flows",
+    )
+    scale: Scale | None = Field(
+        default=None, description="Services that the cluster has beside, programmed on its nodes"
     )
     policy: Policy | None = Field(
         default=None, description="In force all the while, and proven; of TCP traffic that is alone"

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from steps.lib.models import EndpointKind, Plugin, Policy, TargetKind
+from steps.lib.models import EndpointKind, Plugin, Policy, Scale, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
@@ -56,7 +56,8 @@ class Endpoint:
 
     ``pair`` is the node-side device of a pod's link (None where there is none), ``start_ms`` the
     time its creation took (None where nothing was created), ``service_address`` the virtual address
-    under which its ports are published (None where there is none), ``device_mtu_bytes`` the MTU of
+    under which its ports are published (None where there is none), ``service_ready_ms`` the time
+    until that worked, ``device_mtu_bytes`` the MTU of
     the device itself where the way to other pods may have a smaller one.
     """
 
@@ -69,6 +70,7 @@ class Endpoint:
     pair: str | None = None
     start_ms: float | None = None
     service_address: str | None = None
+    service_ready_ms: float | None = None
     device_mtu_bytes: int | None = None
 
     @property
@@ -123,8 +125,15 @@ def difference(before: Inventory, after: Inventory) -> list[str]:
     return found
 
 
-class Policies(Protocol):
-    """Policies between endpoints, and trials of what they let through."""
+class Surroundings(Protocol):
+    """What else there is while a cell is measured: policies with their trials, more Services."""
+
+    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
+        """Have so many Services beside for the time of the block.
+
+        Raises:
+            RefusedError: there are none here, or the cluster does not take so many.
+        """
 
     def applied(
         self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
@@ -259,8 +268,8 @@ class Target(Protocol):
         """Wait until a socket of that group listens, without connecting to it, which ends some."""
 
     @property
-    def policies(self) -> Policies:
-        """Policies between its endpoints."""
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
 
     # ---------- readings
     def cpu(self) -> CpuTimes:

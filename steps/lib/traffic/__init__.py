@@ -9,6 +9,10 @@ from steps.lib.traffic.transact import Transact
 TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf(), Transact())
 
 
+NOT_OF_THE_TOOL = {"id", "paths", "tool", "load", "pairs", "policy", "scale"}
+"""Fields of a cell's traffic that its tool is told nothing of."""
+
+
 def tool_for(traffic: Traffic) -> Tool:
     """The tool that makes this kind of traffic; of transactions the one that the cell names."""
     able = (tool for tool in TOOLS if traffic.kind in tool.kinds)
@@ -20,9 +24,7 @@ def asked(traffic: Traffic) -> dict[str, str | int | None]:
 
     A bulk test without a stated rate asks for none: a tool that paced it did something else.
     """
-    parameters = traffic.model_dump(exclude={"id", "paths", "tool", "load", "pairs", "policy"}) | {
-        "protocol": traffic.protocol
-    }
+    parameters = traffic.model_dump(exclude=NOT_OF_THE_TOOL) | {"protocol": traffic.protocol}
     if isinstance(traffic, TcpStream) and traffic.chosen_congestion_control is None:
         del parameters["congestion_control"]
     return parameters

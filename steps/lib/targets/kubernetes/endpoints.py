@@ -26,11 +26,11 @@ from steps.lib.targets.kubernetes.endpoint_pods import (
 )
 from steps.lib.targets.kubernetes.external import External, ExternalEndpoint
 from steps.lib.targets.kubernetes.launcher import FIFO, new_mark
-from steps.lib.targets.kubernetes.policies import Policies
 from steps.lib.targets.kubernetes.processes import Ended, Launched, Running
 from steps.lib.targets.kubernetes.readings import Strangers
 from steps.lib.targets.kubernetes.sampling import Owners, sampling
 from steps.lib.targets.kubernetes.services import Services
+from steps.lib.targets.kubernetes.surroundings import Surroundings
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node, Process
 
@@ -65,7 +65,7 @@ class Endpoints:
         self._has_pod_network = has_pod_network
         self._plugin_namespaces = plugin_namespaces
         self._strangers = Strangers(api, plugin_namespaces)
-        self.policies = Policies(api, agents)
+        self.surroundings = Surroundings(api, agents)
         self._services = Services(api, agents, self._nodes)
         self._asked_for: set[str] = set()
         """Names of pods whose endpoints are in use, from before they are made."""
@@ -102,8 +102,8 @@ class Endpoints:
 
     def take_away_all(self) -> None:
         """Delete every pod, Service and policy that a killed process may have left. Idempotent."""
-        self.policies.take_away_all()
         api = self._api
+        self.surroundings.take_away_all()
         services = api.get(api.core.list_namespaced_service, NAMESPACE, label_selector=SELECTOR)
         for service in services.items if services else ():
             self._services.delete(service.metadata.name)
@@ -267,9 +267,11 @@ class Endpoints:
 
     def _published(self, place: PodEndpoint, ports: tuple[int, ...]) -> PodEndpoint:
         selector = {NAME_LABEL: place.name}
+        started_s = time.perf_counter()
         address = self._services.publish(place.pod, LABELS, selector, ports)
         self._services.wait_works(place.pod, address, place.node, place.network, ports)
-        return replace(place, service_address=address)
+        ready_ms = (time.perf_counter() - started_s) * 1e3
+        return replace(place, service_address=address, service_ready_ms=ready_ms)
 
     def _take_away(self, name: str) -> None:
         self._asked_for.discard(name)

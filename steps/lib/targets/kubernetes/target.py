@@ -25,7 +25,7 @@ from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.kubernetes.plugin_memory import plugin_memory_bytes
-from steps.lib.targets.kubernetes.policies import Policies
+from steps.lib.targets.kubernetes.surroundings import Surroundings
 from steps.lib.targets.kubernetes.watching import watching
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
@@ -308,9 +308,9 @@ class KubernetesTarget:
         self._endpoints.wait_listening(endpoint, port, protocol, timeout_s, group)
 
     @property
-    def policies(self) -> Policies:
-        """Policies between its endpoints."""
-        return self._endpoints.policies
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
+        return self._endpoints.surroundings
 
     # ---------- readings
     def cpu(self) -> CpuTimes:

@@ -37,7 +37,7 @@ from steps.lib.targets.namespaces.endpoints import Endpoints, PlacedEndpoint
 from steps.lib.targets.namespaces.files import delete_durably, write_durably
 from steps.lib.targets.namespaces.installer import Installer
 from steps.lib.targets.namespaces.layout import RUN, Layout
-from steps.lib.targets.namespaces.policies import Policies
+from steps.lib.targets.namespaces.surroundings import Surroundings
 from steps.lib.targets.namespaces.tuning import kinds
 from steps.lib.targets.namespaces.tuning.access import Access
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
@@ -227,9 +227,9 @@ class NamespacesTarget:
         sockets.wait_listening(self._namespace(endpoint), port, protocol, timeout_s)
 
     @property
-    def policies(self) -> Policies:
-        """Policies between its endpoints."""
-        return Policies(self._namespace)
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
+        return Surroundings(self._namespace)
 
     # ---------- readings
     def cpu(self) -> CpuTimes:

@@ -1,14 +1,14 @@
-"""NetworkPolicies on the endpoints' pods, and trials of what they let through."""
+"""NetworkPolicies on the endpoints' pods with trials of what they let through; more Services."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
 from steps.lib.afterwards import afterwards
-from steps.lib.models import Policy
-from steps.lib.targets.kubernetes import objects
+from steps.lib.models import Policy, Scale
+from steps.lib.targets.kubernetes import objects, population
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL, placed
@@ -23,11 +23,15 @@ FIRST_UNUSED = ip_address("198.18.0.0")
 
 
 @dataclass(frozen=True)
-class Policies:
-    """``protocol.Policies`` of a cluster."""
+class Surroundings:
+    """``protocol.Surroundings`` of a cluster."""
 
     api: Api
     agents: Agents
+
+    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
+        """Have so many Services beside for the time of the block."""
+        return population.populated(self.api, scale)
 
     @contextmanager
     def applied(
@@ -66,7 +70,8 @@ class Policies:
         return problem is None
 
     def take_away_all(self) -> None:
-        """Delete every policy that a killed process may have left. Idempotent."""
+        """Delete every policy and Service that a killed process may have left. Idempotent."""
+        population.take_away(self.api)
         found = objects.list_all(self.api, API_VERSION, KIND)
         self._delete([body for body in found if body["metadata"].get("labels", {}) == LABELS])
 

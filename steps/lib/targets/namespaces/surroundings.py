@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Policy
+from steps.lib.models import Policy, Scale
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.protocol import Endpoint
 
@@ -15,10 +15,17 @@ CONNECT_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
-class Policies:
-    """``protocol.Policies``. ``namespace`` gives an endpoint's."""
+class Surroundings:
+    """``protocol.Surroundings``. ``namespace`` gives an endpoint's."""
 
     namespace: Callable[[Endpoint], str]
+
+    @contextmanager
+    def populated(self, scale: Scale | None) -> Iterator[None]:
+        """Refuse, if any are asked for."""
+        if scale is not None:
+            raise RefusedError("the embedded target has no Services")
+        yield
 
     @contextmanager
     def applied(
