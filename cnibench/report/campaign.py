@@ -123,6 +123,23 @@ _TIME = """
 
 
 def _label(entry: Mapping[str, Any]) -> str:
+    return _alone(entry) + _beside(entry)
+
+
+def _beside(entry: Mapping[str, Any]) -> str:
+    """What else there is while it is measured."""
+    load, policy, scale = (entry.get(name) for name in ("load", "policy", "scale"))
+    found = f", {entry['pairs']} pairs" if entry.get("pairs", 1) > 1 else ""
+    if load:
+        flows = "a TCP flow" if load["streams"] == 1 else f"{load['streams']} TCP flows"
+        found += f", beside {flows}"
+    if policy:
+        found += f", policy {policy['kind']}"
+        found += f" of {policy['rules']} rules" if policy["rules"] > 1 else ""
+    return found + (f", {scale['services']} Services beside" if scale else "")
+
+
+def _alone(entry: Mapping[str, Any]) -> str:
     kind = entry["kind"]
     if kind.endswith("rr"):
         return _transactions(entry)
