@@ -32,7 +32,6 @@ def search(planned: PlannedCell, run: Run) -> Measured:
         rate, confirms = wanted
         duration_s = asked.duration_s if confirms else asked.trial_s
         traffic = _at(asked, rate, duration_s)
-
         measured = run(replace(planned, cell=Cell(path=planned.cell.path, traffic=traffic)))
         raws.append(measured.raw)
         row = measured.row

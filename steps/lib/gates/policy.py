@@ -7,7 +7,7 @@ from steps.lib.policing import Seen
 @gate(
     evidence="Connections to every port of the tool, from the client and from a stranger on its "
     "node, before the run and after it; the port of the data in the tool's document",
-    source="a published test whose policy filtered the control connection only (cilium.io PR #225)",
+    source="a published test whose policy filtered the control connection only (pitfall 23)",
     cost="two connections a port, before and after; a stranger that is turned away takes a second",
     needs=("record",),
 )
