@@ -29,6 +29,7 @@ STREAMS_EACH_MAX = 128
 LISTEN_TIMEOUT_S = 10.0
 FLOWS_TIMEOUT_S = 15.0
 END_TIMEOUT_S = 15.0
+END_GRACE_S = 1.0
 
 Role = Literal["load", "pair"]
 
@@ -175,7 +176,7 @@ def running(target: Target, companions: Sequence[Companion]) -> Iterator[list[Ra
         yield [one for one, _, _ in ran]
         for one, client, reader in ran:
             reader.join(END_TIMEOUT_S)
-            _, one.stderr = client.stop(0.0)
+            _, one.stderr = client.stop(END_GRACE_S)
             reader.join(END_TIMEOUT_S)
             _parse(one)
 
