@@ -28,15 +28,15 @@ class Filtered(Surroundings):
         self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
     ) -> Iterator[None]:
         """The filter of the node, for the time of the block."""
-        closed = ", ".join(map(str, self.covered or ports))
-        where = f"ip daddr {server.address} ip saddr != {client.address} tcp dport {{ {closed} }}"
+        shut = ", ".join(map(str, self.covered or ports))
+        where = f"ip daddr {server.address} ip saddr != {client.address} tcp dport {{ {shut} }}"
         chain = "{ type filter hook forward priority 0; }"
-        rules = f"add table ip policy; add chain ip policy c {chain}; "
-        self.target.on_node(1, "nft", f"{rules}add rule ip policy c {where} reject")
+        rules = f"add table ip closed; add chain ip closed c {chain}; "
+        self.target.on_node(1, "nft", f"{rules}add rule ip closed c {where} reject")
         try:
             yield
         finally:
-            self.target.on_node(1, "nft", "delete table ip policy")
+            self.target.on_node(1, "nft", "delete table ip closed")
 
 
 def enforcing() -> Plugin:
