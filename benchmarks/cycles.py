@@ -132,7 +132,7 @@ def _run(target: NamespacesTarget, hz: int, seconds: int) -> Run:
     planned = PlannedCell("benchmark", "cell", Cell(path=PATH, traffic=traffic), 0)
     tool = tool_for(traffic)
     wait_until_quiet(target, LIMITS.busy_percent_max_before_start)
-    with endpoints(target, PATHS[PATH], tool) as ends, target.sampling(hz) as sampling:
+    with endpoints(target, PATHS[PATH], tool, traffic) as ends, target.sampling(hz) as sampling:
         window = run_traffic(target, tool, planned, ends).window(ends)
         if window is None:
             raise RefusedError("the tool did not report both ends of its window")

@@ -25,6 +25,7 @@ from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.kubernetes.plugin_memory import plugin_memory_bytes
+from steps.lib.targets.kubernetes.surroundings import Surroundings
 from steps.lib.targets.kubernetes.watching import watching
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
@@ -76,9 +77,7 @@ class KubernetesTarget:
     def _members(self) -> list[Any]:
         """All nodes that carry a plugin; those of the beginning, whoever came or went since."""
         text = self._memory.load(cluster.MEMBERS)
-        if text is None:
-            return cluster.linux(self._api)
-        return cluster.those(self._api, json.loads(text))
+        return cluster.those(self._api, json.loads(text)) if text else cluster.linux(self._api)
 
     @cached_property
     def _measured(self) -> list[Any]:
@@ -174,11 +173,8 @@ class KubernetesTarget:
         """Hold the cluster against any other campaign, from wherever it is run."""
         self._api.ensure_namespace()
         holder = Holder.workflow(workflow) if workflow else Holder.this_process()
-        with lease(self._api, self.name, holder, lambda: bool(workflow) and self._is_open()):
+        with lease(self._api, self.name, holder, lambda: bool(workflow and self.load_state())):
             yield
-
-    def _is_open(self) -> bool:
-        return self.load_state() is not None
 
     def prepare(self) -> None:
         """Remove whatever a killed run left; refuse nodes that are not as they once were.
@@ -276,9 +272,8 @@ class KubernetesTarget:
         self, node: Node, settings: Sequence[Setting]
     ) -> Mapping[Setting, str | None]:
         """Values in force on the node."""
-        values = self._agents.call(
-            node.name, "read_node_settings", uplink=node.uplink, settings=settings
-        )
+        asked = {"uplink": node.uplink, "settings": settings}
+        values = self._agents.call(node.name, "read_node_settings", **asked)
         return dict(zip(settings, values, strict=True))
 
     def write_setting(self, node: Node, setting: Setting, value: str) -> None:
@@ -307,10 +302,15 @@ class KubernetesTarget:
         return self._endpoints.start(endpoint, command, group)
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it."""
-        self._endpoints.wait_listening(endpoint, port, protocol, timeout_s)
+        self._endpoints.wait_listening(endpoint, port, protocol, timeout_s, group)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
+        return self._endpoints.surroundings
 
     # ---------- readings
     def cpu(self) -> CpuTimes:
