@@ -37,7 +37,7 @@ from steps.lib.targets.protocol import (
     Process,
     Target,
 )
-from steps.lib.targets.wire import Watching
+from steps.lib.targets.wire import Between, Watching
 
 STATE = "cnibench-state"
 
@@ -332,9 +332,9 @@ class KubernetesTarget:
         """Sample the CPUs of all measured nodes, by their agents."""
         return self._endpoints.sampling(frequency_hz, self._plugin_workloads())
 
-    def watching(self, node: Node, addresses: tuple[str, str]) -> Watching:
+    def watching(self, node: Node, between: Between) -> Watching:
         """Look at frames on the node's uplink, by its agent."""
-        return watching(self._agents, node, addresses)
+        return watching(self._agents, node, between)
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:
