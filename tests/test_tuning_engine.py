@@ -9,6 +9,7 @@ from steps.lib.blocks import keys_of, write_nodes
 from steps.lib.errors import OwnershipError, RefusedError, TransientError
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
+from steps.lib.settle import settle
 from steps.lib.state import BlockState, JournalEntry
 from steps.lib.store import open_store, read_rows
 from steps.lib.targets.protocol import Node, NodeFacts
@@ -59,6 +60,25 @@ def test_a_node_that_does_not_answer_leaves_no_other_one_tuned(
     assert trees.saved is not None
     assert restore(trees.target, trees.saved) == (trees.saved, [])
     assert (trees.texts(A), trees.texts(B)) == (["0", "0"], ["0", "0"])
+
+
+def test_settling_puts_nodes_back_before_it_needs_the_one_that_is_silent(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    apply_profile(trees.target, STATE.model_copy(update={"store": str(tmp_path / "store")}), BOTH)
+
+    def silent(node: Node) -> NodeFacts:
+        if node.name == "n2":
+            raise TransientError("the agent on node n2 does not answer")
+        return Trees.facts(trees, node)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trees, "facts", silent)
+        with pytest.raises(TransientError, match=r"on n2 could not .*not answer"):
+            settle(trees.target)
+    assert (trees.texts(A), trees.texts(B)) == (["0", "1"], ["0", "2"])
+    settle(trees.target)
+    assert (trees.texts(A), trees.texts(B), trees.saved) == (["0", "0"], ["0", "0"], None)
 
 
 def test_a_node_that_refuses_is_named_and_the_others_are_put_back(

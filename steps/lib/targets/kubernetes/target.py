@@ -42,8 +42,8 @@ from steps.lib.targets.wire import Between, Watching
 STATE = "cnibench-state"
 
 _OF_THE_NODES = (
-    "_members", "_measured", "_all_agents", "_agents", "_all_nodes", "_nodes", "_installer",
-    "_endpoints",
+    "_names", "_members", "_measured", "_all_agents", "_agents", "_all_nodes", "_nodes",
+    "_installer", "_endpoints",
 )  # fmt: skip
 """What is found out once, and anew after the agents were taken away."""
 
@@ -73,12 +73,14 @@ class KubernetesTarget:
         return cluster.environment_class(self._measured)
 
     @cached_property
-    def _members(self) -> list[Any]:
-        """All nodes that carry a plugin; those of the beginning, whoever came or went since."""
+    def _names(self) -> list[str]:
+        """Of all nodes that carry a plugin: those of the beginning, whoever came or went since."""
         text = self._memory.load(cluster.MEMBERS)
-        if text is None:
-            return cluster.linux(self._api)
-        return cluster.those(self._api, json.loads(text))
+        return json.loads(text) if text else [n.metadata.name for n in cluster.linux(self._api)]
+
+    @cached_property
+    def _members(self) -> list[Any]:
+        return cluster.those(self._api, self._names)
 
     @cached_property
     def _measured(self) -> list[Any]:
@@ -87,12 +89,11 @@ class KubernetesTarget:
     @cached_property
     def _all_agents(self) -> Agents:
         """Agents of all nodes, wherever they are: enough to take them away."""
-        names = [node.metadata.name for node in self._members]
-        return Agents(self._api, self._spec.toolbox_image, names)
+        return Agents(self._api, self._spec.toolbox_image, self._names)
 
     @cached_property
     def _agents(self) -> Agents:
-        """Agents on all nodes, brought there when they are first needed."""
+        """Agents on all nodes that report, brought there when they are first needed."""
         self._api.ensure_namespace()
         self._all_agents.ensure()
         return self._all_agents
@@ -174,11 +175,8 @@ class KubernetesTarget:
         """Hold the cluster against any other campaign, from wherever it is run."""
         self._api.ensure_namespace()
         holder = Holder.workflow(workflow) if workflow else Holder.this_process()
-        with lease(self._api, self.name, holder, lambda: bool(workflow) and self._is_open()):
+        with lease(self._api, self.name, holder, lambda: bool(workflow and self.load_state())):
             yield
-
-    def _is_open(self) -> bool:
-        return self.load_state() is not None
 
     def prepare(self) -> None:
         """Remove whatever a killed run left; refuse nodes that are not as they once were.
@@ -226,8 +224,8 @@ class KubernetesTarget:
         return self._nodes
 
     def node(self, name: str) -> Node | None:
-        """One of them; no other node is asked, since that one may not answer."""
-        found = self._seen([n for n in self._measured if n.metadata.name == name])
+        """One of them; no other node is asked, since that one may not answer, or be gone."""
+        found = self._seen([n for n in cluster.linux(self._api) if n.metadata.name == name])
         return found[0] if found else None
 
     def all_nodes(self) -> Sequence[Node]:
