@@ -136,6 +136,38 @@ def test_a_kill_before_the_reading_back_of_a_rounded_value_is_undone(
     assert trees.texts(A) == ["0", "0"]
 
 
+def test_a_kill_while_what_was_set_twice_is_put_back_is_undone(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage that is tried again finds what it had set, and records that as what was before."""
+    again = profile(entry("sysfs", "4", A))
+    state = apply_profile(trees.target, apply_profile(trees.target, STATE, BOTH), BOTH)
+    apply_profile(trees.target, state, again)
+
+    def killed(node: Node, setting: Setting, value: str) -> None:
+        Trees.write_setting(trees, node, setting, value)
+        raise Killed
+
+    for _ in range(4):
+        with monkeypatch.context() as patched:
+            patched.setattr(trees, "write_setting", killed)
+            with pytest.raises(Killed):
+                restore(trees.target, trees.saved or STATE)
+    assert restore(trees.target, trees.saved or STATE)[1] == []
+    assert (trees.texts(A), trees.texts(B)) == (["0", "0"], ["0", "0"])
+
+
+def test_what_somebody_set_between_two_tries_is_left_alone(trees: Trees) -> None:
+    state = apply_profile(trees.target, STATE, BOTH)
+    trees.file("n1", A).write_text("7")
+    state = apply_profile(trees.target, state, BOTH)
+    assert trees.texts(A) == ["1", "1"]
+    left, problems = restore(trees.target, state)
+    assert trees.texts(A) == ["7", "0"]
+    assert journal(left) == [("n1", A)]
+    assert len(problems) == 1 and "somebody changed it" in problems[0]
+
+
 def test_a_way_back_that_went_half_is_gone_on_with(
     trees: Trees, monkeypatch: pytest.MonkeyPatch
 ) -> None:
