@@ -163,7 +163,7 @@ def running(target: Target, companions: Sequence[Companion]) -> Iterator[list[Ra
     """
     with ExitStack() as stack:
         for each in companions:
-            command = each.tool.server_command(each.traffic)
+            command = each.tool.server_command(each.traffic, each.ends.own_address)
             server = target.start(each.ends.server, command, each.server_group)
             stack.callback(server.stop, 0.0)
         for each in companions:

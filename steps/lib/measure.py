@@ -231,7 +231,7 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
     """Run server and client; read all counters when the tool reports the ends of its window."""
     traffic = planned.cell.traffic
     version_output = _version_output(target, tool, ends)
-    server = target.start(ends.server, tool.server_command(traffic), "server")
+    server = target.start(ends.server, tool.server_command(traffic, ends.own_address), "server")
     with afterwards(lambda: server.stop(0.0), "the server was not ended"):
         target.wait_listening(ends.server, tool.ports[0], "tcp", LISTEN_TIMEOUT_S)
         client = target.start(ends.client, tool.client_command(traffic, ends.address), "client")

@@ -118,8 +118,8 @@ def path_taken(e: Evidence) -> Found:
 
 
 @gate(
-    evidence="Frames on the uplink of the client's node, looked at in bursts all through the run: "
-    "the headers of the connection's own packets, at any depth",
+    evidence="Frames that leave by the sending node's uplink to the other node, looked at in "
+    "bursts all through the run: the headers of the connection's own packets, at any depth",
     source="encryption that was asked for and was off: the traffic flows all the same",
     cost="where the plugin claims encryption only: copying some 500 frames a second",
 )
@@ -128,7 +128,7 @@ def encryption(e: Evidence) -> Found:
     if not e.plugin.paths[e.cell.path].encrypted:
         return "not_applicable", "the plugin claims none on this path"
     assert e.wire is not None, "what is claimed was watched"
-    text = f"{e.wire.frames} frames on the wire, {e.wire.readable} of them readable"
+    text = f"{e.wire.frames} frames from node to node, {e.wire.readable} of them readable"
     if e.wire.frames < WATCHED_FRAMES_MIN:
         return "fail", f"{text}: too few to prove anything"
     return verdict(not e.wire.readable), text

@@ -13,7 +13,7 @@ from steps.lib.models import EndpointKind, Plugin, Policy, Scale, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
-from steps.lib.targets.wire import Watching
+from steps.lib.targets.wire import Between, Watching
 
 
 @dataclass(frozen=True)
@@ -286,8 +286,8 @@ class Target(Protocol):
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all nodes, each so many times a second, until the end of the block."""
 
-    def watching(self, node: Node, addresses: tuple[str, str]) -> Watching:
-        """Look at frames on a node's uplink for what two addresses say to each other.
+    def watching(self, node: Node, between: Between) -> Watching:
+        """Look at the frames that leave by a node's uplink for what two ends say to each other.
 
         It ends with the block, or when what is yielded is called, which tells what was seen.
         """

@@ -80,10 +80,10 @@ class Iperf3:
         """Control and data share one port, for TCP and UDP."""
         return (self._port,)
 
-    def server_command(self, traffic: Traffic) -> Sequence[str]:
+    def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """``--json``, so that the client can embed the server's document in its own."""
         return (
-            "iperf3", "--server", "-4", "--port", str(self._port), "--one-off",
+            "iperf3", "--server", "-4", "--bind", address, "--port", str(self._port), "--one-off",
             "--idle-timeout", str(SERVER_IDLE_S), "--rcv-timeout", str(STALL_TIMEOUT_MS), "--json",
         )  # fmt: skip
 

@@ -97,8 +97,12 @@ class Tool(Protocol):
     def ports(self) -> tuple[int, ...]:
         """Every port the server listens on; the first one tells that it is ready."""
 
-    def server_command(self, traffic: Traffic) -> Sequence[str]:
-        """Command of the server; it serves one client."""
+    def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
+        """Command of the server; it serves one client.
+
+        What is answered to a datagram comes from this address of its own: a host with several would
+        answer from another one than was asked, and the client not take it.
+        """
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """Command of the client, with every parameter explicit."""

@@ -50,7 +50,7 @@ from steps.lib.targets.protocol import (
     NodeFacts,
     Target,
 )
-from steps.lib.targets.wire import Seen, Watch
+from steps.lib.targets.wire import Between, Seen, Watch
 
 
 class NamespacesTarget:
@@ -255,9 +255,9 @@ class NamespacesTarget:
         return sampling.sampling(self._groups, frequency_hz)
 
     @contextmanager
-    def watching(self, node: Node, addresses: tuple[str, str]) -> Iterator[Callable[[], Seen]]:
+    def watching(self, node: Node, between: Between) -> Iterator[Callable[[], Seen]]:
         """Look at frames on the node's uplink until the end of the block."""
-        watch = Watch(node.uplink, addresses)
+        watch = Watch(node.uplink, between)
         with netns.inside(self._layout.namespace(node.name)):
             watch.start()
         try:
