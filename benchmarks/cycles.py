@@ -153,7 +153,7 @@ def _run(target: NamespacesTarget, hz: int, seconds: int, watching: Watching) ->
     tool = tool_for(traffic)
     wait_until_quiet(target, LIMITS.busy_percent_max_before_start)
     with (
-        endpoints(target, PATHS[PATH], tool) as ends,
+        endpoints(target, PATHS[PATH], tool, traffic) as ends,
         target.sampling(hz) as sampling,
         watching(target, ends),
     ):

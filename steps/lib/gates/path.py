@@ -1,7 +1,7 @@
 """Gates about the way: where the ends are, which devices carried the bytes, in which sizes."""
 
 from steps.lib.gates.base import Evidence, Found, gate, verdict
-from steps.lib.models import PATHS, Stream
+from steps.lib.models import PATHS, Transactions
 from steps.lib.reading import Ends
 
 SILENT_SHARE = 0.02
@@ -146,7 +146,7 @@ def payload_bytes(e: Evidence) -> float:
     tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
     """
     metrics, wall_s = e.the_record.metrics, e.the_window.cpu.wall_s
-    if isinstance(e.cell.traffic, Stream):
+    if not isinstance(e.cell.traffic, Transactions):
         return 0.9 * float(metrics["throughput_bits_per_s"] or 0) / 8 * wall_s
     traffic = e.cell.traffic
     headers = UDP_IP_HEADERS_BYTES if traffic.protocol == "udp" else TCP_IP_HEADERS_BYTES

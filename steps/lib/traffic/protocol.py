@@ -47,7 +47,8 @@ class ToolRecord:
     ``started_utc_s`` is the document's date, in seconds since 1970 by the client's clock.
     ``metrics`` are columns of the measurements table. ``client_address_at_server`` is what the
     server saw as its peer: it differs from ``client_address`` where the path translates addresses.
-    ``histogram`` has the same edges in every run of a tool, so that those of several runs add up.
+    ``received_intervals`` are the receiver's own, where it counts any. ``histogram`` has the same
+    edges in every run of a tool, so that those of several runs add up.
     """
 
     tool: str
@@ -64,6 +65,7 @@ class ToolRecord:
     client_address_at_server: str | None = None
     started_utc_s: float | None = None
     histogram: tuple[Bucket, ...] = ()
+    received_intervals: tuple[Interval, ...] = ()
 
 
 Boundary = Literal["window-start", "window-end"]

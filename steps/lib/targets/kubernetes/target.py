@@ -25,6 +25,7 @@ from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.kubernetes.plugin_memory import plugin_memory_bytes
+from steps.lib.targets.kubernetes.surroundings import Surroundings
 from steps.lib.targets.kubernetes.watching import watching
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
@@ -138,7 +139,7 @@ class KubernetesTarget:
             self._spec,
             self._nodes,
             self._has_pod_network,
-            self._plugin_namespaces,
+            self._installer.namespaces,
         )
 
     def _has_pod_network(self) -> bool:
@@ -146,14 +147,6 @@ class KubernetesTarget:
         if present is None:
             raise RefusedError("no plugin is installed, so there can be no pod")
         return not isinstance(present.plugin.install, HostNetwork)
-
-    def _plugin_namespaces(self) -> set[str]:
-        present = self._installer.current()
-        return present.namespaces if present else set()
-
-    def _plugin_workloads(self) -> set[str]:
-        present = self._installer.current()
-        return present.workloads if present else set()
 
     # ---------- life of the target
     def missing_requirements(self) -> list[str]:
@@ -274,9 +267,8 @@ class KubernetesTarget:
         self, node: Node, settings: Sequence[Setting]
     ) -> Mapping[Setting, str | None]:
         """Values in force on the node."""
-        values = self._agents.call(
-            node.name, "read_node_settings", uplink=node.uplink, settings=settings
-        )
+        asked = {"uplink": node.uplink, "settings": settings}
+        values = self._agents.call(node.name, "read_node_settings", **asked)
         return dict(zip(settings, values, strict=True))
 
     def write_setting(self, node: Node, setting: Setting, value: str) -> None:
@@ -305,10 +297,15 @@ class KubernetesTarget:
         return self._endpoints.start(endpoint, command, group)
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it."""
-        self._endpoints.wait_listening(endpoint, port, protocol, timeout_s)
+        self._endpoints.wait_listening(endpoint, port, protocol, timeout_s, group)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
+        return self._endpoints.surroundings
 
     # ---------- readings
     def cpu(self) -> CpuTimes:
@@ -324,11 +321,11 @@ class KubernetesTarget:
     def plugin_memory_bytes(self) -> int:
         """Memory of the plugin's pods on the measured nodes."""
         nodes = [node.name for node in self._nodes]
-        return plugin_memory_bytes(self._api, self._agents, nodes, self._plugin_workloads())
+        return plugin_memory_bytes(self._api, self._agents, nodes, self._installer.workloads())
 
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all measured nodes, by their agents."""
-        return self._endpoints.sampling(frequency_hz, self._plugin_workloads())
+        return self._endpoints.sampling(frequency_hz, self._installer.workloads())
 
     def watching(self, node: Node, between: Between) -> Watching:
         """Look at frames on the node's uplink, by its agent."""
