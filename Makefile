@@ -47,6 +47,7 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 	$(bin)/python -m benchmarks.collect --json bench.json
 	$(bin)/python -m benchmarks.overhead --json bench.json
 	$(bin)/python -m benchmarks.cycles --json bench.json
+	$(bin)/python -m benchmarks.watching --json bench.json
 
 bench-statistics: setup ## Print false alarms and differences missed by four rules on the same data
 	OMP_NUM_THREADS=1 $(bin)/python -m benchmarks.statistics --json bench.json

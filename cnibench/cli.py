@@ -47,6 +47,16 @@ class Tools(StrEnum):
 
 
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML)")]
+
+
+class ReportForm(StrEnum):
+    """Forms of a report."""
+
+    html = "html"
+    markdown = "markdown"
+    table = "table"
+
+
 StoreOption = Annotated[
     str,
     typer.Option("--store", envvar="CNIBENCH_STORE", help="Directory, or s3://bucket/prefix"),
@@ -141,16 +151,7 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-@app.command("import")
-def import_(
-    path: Annotated[
-        Path, typer.Argument(help="CSV of InfraBuilder's results of 2024", exists=True)
-    ],
-    campaign: Annotated[str, typer.Option("--campaign", help="Name for what is imported")],
-    store: StoreOption = "results",
-) -> None:
-    """Bring published results into the store, labelled as imported, in a campaign of their own."""
-    import_results(path, campaign, store)
+app.command("import")(import_results)
 
 
 @app.command()
@@ -164,11 +165,20 @@ def report(
     store: StoreOption = "results",
     campaign: CampaignOption = None,
     output: Annotated[Path, typer.Option("--output", help="HTML file")] = Path("report.html"),
+    form: Annotated[
+        ReportForm, typer.Option("--format", help="The page, or its first answers in brief")
+    ] = ReportForm.html,
 ) -> None:
-    """Write one static HTML file with the campaign's comparison."""
-    from cnibench.report import write_report
+    """Write one static HTML file with the campaign's comparison, or print it in brief."""
+    from cnibench.report import brief, write_report
 
     database = open_database(open_store(store, create=False))
+    if form is ReportForm.markdown:
+        typer.echo(brief.markdown(brief.brief(database, campaign)), nl=False)
+        return
+    if form is ReportForm.table:
+        brief.show_table(brief.brief(database, campaign))
+        return
     write_report(database, campaign, output)
     typer.echo(f"Report: {output.resolve()}")
 

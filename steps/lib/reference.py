@@ -6,8 +6,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from steps.lib.columns import Column
 from steps.lib.gates.page import gates_page
-from steps.lib.tables import SCHEMA_VERSION, TABLES, Column
+from steps.lib.tables import SCHEMA_VERSION, TABLES
 
 FOLDER = Path(__file__).parents[2] / "docs"
 

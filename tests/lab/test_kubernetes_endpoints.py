@@ -341,6 +341,11 @@ def test_a_node_that_dies_is_said_and_its_pod_is_struck_off(
                 endpoints.reading({"pod": pod})
         assert lost_s < 60
         assert pods.read(cluster.api, "cnibench-client") is None
+        cluster.agents.remove()
+        cluster.agents.ensure()
+        assert cluster.agents.call("n1", "facts", address=cluster.nodes[0].address)
+        with pytest.raises(TransientError, match="n2 does not report"):
+            cluster.agents.call("n2", "facts", address=cluster.nodes[1].address)
     finally:
         run(lab, "up", "--only", "target")
         cluster.agents.ensure()

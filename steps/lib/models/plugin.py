@@ -8,6 +8,7 @@ from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.install import Install
 from steps.lib.models.life import Cleanup, Needs, Ready, VersionCommand
 from steps.lib.models.path import PATHS, PathName
+from steps.lib.models.policy import PolicyKind
 from steps.lib.models.source import Source
 
 TargetKind = Literal["namespaces", "kubernetes"]
@@ -95,6 +96,9 @@ class Plugin(Model):
     ready: Ready = Ready()
     version: VersionCommand | None = None
     removes: Cleanup = Cleanup()
+    policies: tuple[PolicyKind, ...] = Field(
+        default=(), description="Kinds of policies that it enforces; cells of others: unsupported"
+    )
     features: Features = Features()
     paths: dict[PathName, PathEvidence] = Field(description="Paths that exist, with their proof")
     unsupported: dict[PathName, str] = Field(
