@@ -27,19 +27,14 @@ pytestmark = pytest.mark.lab
 PORT = 30521
 LINES = 100
 COUNTING = (
-    "sh",
-    "-c",
+    *("sh", "-c"),
     f"i=0; while [ $i -lt {LINES} ]; do echo $i $(date +%s.%N); i=$((i+1)); sleep 0.1; done;"
     "echo bad >&2; printf 'no newline'; exit 3",
 )
 PATH_NAMES: list[PathName] = [
-    "in-pod",
-    "same-node",
-    "cross-node",
-    "pod-service",
-    "external-service",
-    "host-to-host",
-]
+    "in-pod", "same-node", "cross-node",
+    "pod-service", "external-service", "host-to-host",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,10 @@ def _whole(where: str, words: str, raw: bytes) -> Found:
         raise DamagedError(f"{words.count(DONE)} lines {DONE!r} instead of one: it is cut off")
     streams = len(re.findall(r"\[ *[0-9]+\] local .* connected to ", words))
     lines = [match for match in _LINE.finditer(words) if "(omitted)" not in match["rest"]]
-    name = "SUM" if streams > 1 else next((line["id"] for line in lines), "")
+    seen = {line["id"] for line in lines}
+    if len(seen - {"SUM"}) != streams or ("SUM" in seen) != (streams > 1):
+        raise DamagedError(f"it connected {streams} streams and has lines of {sorted(seen)}")
+    name = "SUM" if streams > 1 else next(iter(seen))
     own = [line for line in lines if line["id"] == name]
     sent = _side([line for line in own if line["rest"].rstrip().endswith("sender")], "sender")
     received = _side(
