@@ -51,6 +51,7 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 
 bench-statistics: setup ## Print false alarms and differences missed by four rules on the same data
 	OMP_NUM_THREADS=1 $(bin)/python -m benchmarks.statistics --json bench.json
+	$(bin)/python -m benchmarks.differences
 
 lab-setup: setup ## Compile and pack what the lab runs (15 minutes on two cores, once)
 	@lab/setup.sh
