@@ -8,7 +8,11 @@ bin := .venv/bin
 compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generate-hashes \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help setup demo test lint format render check-render bench bench-statistics schema docs lock clean \
+# The store whose latest campaign is the example of `make site`.
+STORE := results
+example := build/example
+
+.PHONY: help setup demo site test lint format render check-render bench bench-statistics schema docs lock clean \
 	lab-setup lab-up lab-demo lab-status lab-down test-lab bench-lab
 
 help: ## Print this list
@@ -21,6 +25,17 @@ demo: setup ## Run a real campaign on this machine, in network namespaces, and s
 	$(bin)/cnibench plan workflows/campaigns/demo.yaml
 	$(bin)/cnibench run workflows/campaigns/demo.yaml; \
 	status=$$?; $(bin)/cnibench report --campaign demo; exit $$status
+
+# The example comes from a store that is there; without one, the demo makes it. A warning, such as of
+# a link that leads nowhere, is an error.
+site: setup ## Render the documentation in site/, with your latest campaign's report as the example
+	@$(if $(findstring s3://,$(STORE)),,[[ -e $(STORE) ]] || $(MAKE) demo)
+	@rm --recursive --force site $(example) && mkdir --parents $(example)/example
+	$(bin)/cnibench report --store $(STORE) --output $(example)/example/report.html
+	$(bin)/cnibench report --store $(STORE) --format markdown >$(example)/example/report.md
+	CNIBENCH_EXAMPLE=$(CURDIR)/$(example) $(bin)/sphinx-build --quiet --fail-on-warning --keep-going \
+		--conf-dir docs/site --doctree-dir build/doctrees . site
+	@echo "Site: $(CURDIR)/site/index.html"
 
 # The cheap checks come first, and pytest's closing line is the last that is printed.
 test: lint ## Check the code and run all tests
@@ -88,4 +103,4 @@ lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest ve
 	$(compile) --output-file images/go/requirements.lock images/go/requirements.in
 
 clean: ## Remove what was made in this clone; the cache in ~/.cache/cnibench stays
-	rm --recursive --force .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	rm --recursive --force .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info build site

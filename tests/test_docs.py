@@ -154,7 +154,7 @@ def test_every_verb_of_the_lab_that_a_page_names_exists() -> None:
     assert set(verbs) <= set(re.findall(r"^\W*([a-z-]+)  ", told, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", ["tables.md", "gates.md"])
+@pytest.mark.parametrize("page", ["tables.md", "gates.md", "files.md", "questions.md"])
 def test_reference_pages_are_generated_from_the_code(page: str) -> None:
     found = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert found == pages()[page], "run `make docs`"
@@ -173,7 +173,12 @@ def test_every_question_is_described() -> None:
     assert {"fastest-plugin", "overhead", "profile-gain", "coverage", "validity"} <= set(known)
 
 
-PAGES = [ROOT / "README.md", *HOW_TO.glob("*.md"), *(ROOT / "docs" / "method").glob("*.md")]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs").glob("*.md"),
+    *HOW_TO.glob("*.md"),
+    *(ROOT / "docs" / "method").glob("*.md"),
+]
 
 
 @pytest.mark.parametrize("page", [str(path.relative_to(ROOT)) for path in PAGES])
