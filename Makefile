@@ -8,12 +8,8 @@ bin := .venv/bin
 compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generate-hashes \
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-# The store whose latest campaign is the example of `make site`.
-STORE := results
-example := build/example
-
-.PHONY: help setup demo site test lint format render check-render bench bench-statistics schema docs lock clean \
-	lab-setup lab-up lab-demo lab-status lab-down test-lab bench-lab
+.PHONY: help setup demo test lint format render check-render bench bench-statistics schema docs lock clean \
+	lab-setup lab-up lab-demo lab-status lab-down test-lab bench-lab site
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,17 +21,6 @@ demo: setup ## Run a real campaign on this machine, in network namespaces, and s
 	$(bin)/cnibench plan workflows/campaigns/demo.yaml
 	$(bin)/cnibench run workflows/campaigns/demo.yaml; \
 	status=$$?; $(bin)/cnibench report --campaign demo; exit $$status
-
-# The example comes from a store that is there; without one, the demo makes it. A warning, such as of
-# a link that leads nowhere, is an error.
-site: setup ## Render the documentation in site/, with your latest campaign's report as the example
-	@$(if $(findstring s3://,$(STORE)),,[[ -e $(STORE) ]] || $(MAKE) demo)
-	@rm --recursive --force site $(example) && mkdir --parents $(example)/example
-	$(bin)/cnibench report --store $(STORE) --output $(example)/example/report.html
-	$(bin)/cnibench report --store $(STORE) --format markdown >$(example)/example/report.md
-	CNIBENCH_EXAMPLE=$(CURDIR)/$(example) $(bin)/sphinx-build --quiet --fail-on-warning --keep-going \
-		--conf-dir docs/site --doctree-dir build/doctrees . site
-	@echo "Site: $(CURDIR)/site/index.html"
 
 # The cheap checks come first, and pytest's closing line is the last that is printed.
 test: lint ## Check the code and run all tests
@@ -66,6 +51,7 @@ bench: setup ## Print how the product compares with its aims, and keep it in ben
 
 bench-statistics: setup ## Print false alarms and differences missed by four rules on the same data
 	OMP_NUM_THREADS=1 $(bin)/python -m benchmarks.statistics --json bench.json
+	$(bin)/python -m benchmarks.differences
 
 lab-setup: setup ## Compile and pack what the lab runs (15 minutes on two cores, once)
 	@lab/setup.sh
@@ -97,10 +83,14 @@ docs: setup ## Write the generated pages of docs/
 	$(bin)/python -m steps.lib.reference
 	$(bin)/python -m workflows.access
 
+site: setup ## Render docs/ to site/, with the latest campaign's report as the example
+	@images/site/make.sh
+
 lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest versions
 	$(compile) --extra dev --fork-strategy fewest --output-file requirements.lock pyproject.toml
 	$(compile) --output-file images/uv/requirements.lock images/uv/requirements.in
+	$(compile) --output-file images/site/requirements.lock images/site/requirements.in
 	$(compile) --output-file images/go/requirements.lock images/go/requirements.in
 
 clean: ## Remove what was made in this clone; the cache in ~/.cache/cnibench stays
-	rm --recursive --force .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info build site
+	rm --recursive --force site docs/example-report.html .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info build

@@ -1,5 +1,5 @@
--- How do rate and CPU grow with streams, sizes and offered rates? A series is all
--- cells of a path that differ in one of them alone.
+-- How do rate and CPU grow with streams, pairs, flows beside, rules, Services, sizes
+-- and offered rates? A series is all cells of a path that differ in one of them alone.
 with
 
 first_blocks as (
@@ -52,6 +52,30 @@ points as (
                 'dimension': 'streams',
                 'value': shape.streams,
                 'series': struct_update(shape, streams := null::bigint),
+            },
+            {
+                'dimension': 'pairs',
+                'value': shape.pairs,
+                'series': struct_update(shape, pairs := null::bigint),
+            },
+            {
+                'dimension': 'load_streams',
+                'value': shape.load_streams,
+                'series': struct_update(shape, load_streams := null::bigint),
+            },
+            {
+                'dimension': 'policy_rules',
+                'value': shape.policy_rules,
+                'series': struct_update(shape, policy_rules := null::bigint),
+            },
+            {
+                'dimension': 'scale_services',
+                'value': shape.scale_services,
+                'series': struct_update(
+                    shape,
+                    scale_services := null::bigint,
+                    scale_endpoints := null::bigint
+                ),
             },
             {
                 'dimension': 'message_bytes',

@@ -52,6 +52,10 @@ final as (
         median(value) as value_median,
         min(value) as value_min,
         max(value) as value_max,
+        avg(value) as value_mean,
+        -- Of one block there is none.
+        stddev_samp(value) as value_deviation,
+        100 * stddev_samp(value) / nullif(avg(value), 0) as deviation_percent,
         list(value order by repeat) as runs,
     from long
     group by all

@@ -40,7 +40,7 @@ of_runs as materialized (
     group by all
 ),
 
-numbered as (
+numbered as materialized (
     select measurement_id, candidate
     from runs
     inner join of_runs using (campaign, cell, plugin, profile)
@@ -51,7 +51,8 @@ buckets as materialized (
         candidate,
         low_us,
         any_value(high_us) as high_us,
-        sum(transactions)::bigint as transactions,
+        -- As a double, which is exact up to 2 ** 53 and quick to reckon with.
+        sum(transactions::double) as transactions,
     from histograms
     inner join numbered using (measurement_id)
     where
@@ -78,15 +79,15 @@ read as (
     select
         candidate,
         any_value(total)::bigint as transactions,
-        min(percentile_in(low_us, high_us, transactions, seen, total, 0.5))
+        min(percentile_in(low_us, high_us, transactions, seen, total, 0.5::double))
             as latency_us_p50,
-        min(percentile_in(low_us, high_us, transactions, seen, total, 0.9))
+        min(percentile_in(low_us, high_us, transactions, seen, total, 0.9::double))
             as latency_us_p90,
-        min(percentile_in(low_us, high_us, transactions, seen, total, 0.99))
+        min(percentile_in(low_us, high_us, transactions, seen, total, 0.99::double))
             as latency_us_p99,
-        min(percentile_in(low_us, high_us, transactions, seen, total, 0.999))
+        min(percentile_in(low_us, high_us, transactions, seen, total, 0.999::double))
             as latency_us_p99_9,
-        min(percentile_in(low_us, high_us, transactions, seen, total, 0.9999))
+        min(percentile_in(low_us, high_us, transactions, seen, total, 0.9999::double))
             as latency_us_p99_99,
         max(high_us) as latency_us_max,
     from summed

@@ -166,6 +166,27 @@ def test_campaigns_of_two_stores_are_sides_and_fingerprints_must_be_equal(tmp_pa
     assert "environments differ" in str(line["notes"])
 
 
+@pytest.mark.parametrize("key", ["version", "kernel", "campaign"])
+def test_versions_kernels_and_campaigns_are_sides_in_one_store_or_two(
+    tmp_path: Path, key: str
+) -> None:
+    folders = [str(tmp_path / name) for name in ("old", "new")]
+    for rates, value, name in ((SAME, "1.0", "night-1"), (SLOW, "2.0", "night-2")):
+        for folder in folders:
+            store = open_store(folder)
+            same = {"campaign": name, "block": "a.base.r1", "install_id": "install-1"}
+            fill(store, {"a": rates}, campaign=name, install_id="install-1")
+            block = full("blocks", **same, plugin="a", status="ok", plugin_version=value)
+            node = full("nodes", **same, node="n", kernel=value)
+            write_rows(store, "blocks", [block], **same)
+            write_rows(store, "nodes", [node], **same)
+    values = ("night-1", "night-2") if key == "campaign" else ("1.0", "2.0")
+    for places in ((folders[0], folders[0]), (folders[0], folders[1])):
+        sides = [f"{key}={v},store={p}" for v, p in zip(values, places, strict=True)]
+        status, (line,), _ = compare(folders[0], *sides)
+        assert (status, line["verdict"], line["blocks"]) == (1, "regressed", [5, 5])
+
+
 def test_classes_of_environments_never_mix_even_when_labels_are_asked_for(tmp_path: Path) -> None:
     old, new = str(tmp_path / "old"), str(tmp_path / "new")
     fill(open_store(old), {"a": SAME})

@@ -2,12 +2,18 @@
 
 import statistics
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from scipy import stats
 
-from steps.lib.comparing.inference import holm, welch
-from tests.shared_data import infrabuilder
+from steps.lib.comparing.compare import Asked, compare
+from steps.lib.comparing.inference import Verdict, holm, welch
+from steps.lib.database import open_database
+from steps.lib.imports import read_csv, store_import
+from steps.lib.questions import ask
+from steps.lib.store import open_store
+from tests.shared_data import find, infrabuilder
 
 # test: (pairs with p < 0.05, left after Holm, p of the two that cannot be told apart)
 EXPECTED = {
@@ -61,3 +67,34 @@ def test_two_plugins_cannot_be_told_apart(test: str) -> None:
 def test_runs_of_one_configuration_vary_as_published() -> None:
     spread = [statistics.stdev(v) / statistics.mean(v) for v in runs("dts").values()]
     assert 100 * max(spread) < 30
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with the published rows, as `cnibench import` leaves it."""
+    infrabuilder()
+    folder = str(tmp_path_factory.mktemp("published"))
+    store_import(open_store(folder), "published", read_csv(find() or Path()))
+    return folder
+
+
+def test_the_table_of_means_and_deviations_is_that_of_the_file(imported: str) -> None:
+    answer = ask(open_database(open_store(imported)), "spread", "published")
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    table = {
+        (row["plugin"], row["cell"]): (row["blocks"], row["value_mean"], row["value_deviation"])
+        for row in rows
+        if row["metric"] == "throughput_gbits_per_s"
+    }
+    for test in EXPECTED:
+        for variant, values in runs(test).items():
+            gbits = [value / 1e9 for value in values]
+            expected = (len(gbits), statistics.mean(gbits), statistics.stdev(gbits))
+            assert table[variant, test] == pytest.approx(expected)
+
+
+def test_the_command_tells_two_plugins_apart_in_none_of_eight_tests(imported: str) -> None:
+    compared = compare([f"plugin={name}" for name in ALIKE], imported, Asked())
+    assert {line.cell.split()[-1] for line in compared.lines} == set(EXPECTED)
+    assert {line.verdict for line in compared.lines} == {Verdict.equal, Verdict.inconclusive}
+    assert compared.family == len(EXPECTED)

@@ -1,7 +1,6 @@
 """Results that people have: each form is found by its content, and damage is told, not counted."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,93 +84,6 @@ def test_of_datagrams_what_was_lost_did_not_arrive(tmp_path: Path) -> None:
     assert (run.metrics["lost_percent"], run.asked["traffic"]) == (10.0, "udp-stream")
 
 
-def broken(change: Callable[[dict[str, Any]], object]) -> str:
-    document = tcp()
-    change(document)
-    return json.dumps(document)
-
-
-DAMAGE: dict[str, tuple[str | bytes, str]] = {
-    "empty": ("", "the file is empty"),
-    "not text": (b"\xff\xfe{", "is not text"),
-    "another form": ("hello", "is of no known form"),
-    "cut off": (json.dumps(tcp())[:-30], "is not JSON"),
-    "wrapped by a terminal": (
-        json.dumps(tcp()).replace("test_start", "test_\nstart"),
-        "is not JSON",
-    ),
-    "colours of a terminal": (
-        "\x1b[32m" + json.dumps(tcp()).replace('"end"', '\x1b[0m"end"'),
-        "not JSON",
-    ),
-    "interrupted, with all sums": (
-        broken(lambda d: d.update(error="interrupt - the client has terminated")),
-        "iperf3 reports an error: interrupt",
-    ),
-    "interrupted, the error beside it": (
-        json.dumps(tcp()) + "\niperf3: error - unable to receive results\n",
-        "iperf3 says after it",
-    ),
-    "too short": (broken(lambda d: d["intervals"].pop()), "it ran 2.00 s of 3 s"),
-    "no intervals": (broken(lambda d: d.update(intervals=[])), "it has no intervals"),
-    "nothing arrived": (
-        broken(lambda d: d["end"]["sum_received"].update(bytes=0, bits_per_second=0)),
-        "nothing arrived",
-    ),
-    "more arrived than was sent": (
-        broken(lambda d: d["end"]["sum_received"].update(bytes=6 * 10**9, bits_per_second=16e9)),
-        "more arrived",
-    ),
-    "another unit": (broken(lambda d: d["end"]["sum_sent"].update(bits_per_second=8e6)), "rate"),
-    "a number in quotes": (
-        broken(lambda d: d["end"]["sum_sent"].update(bytes="1")),
-        "sum_sent.bytes",
-    ),
-    "not a number": (json.dumps(tcp()).replace("8000000000.0", "NaN"), "NaN is not a number"),
-    "a key twice": (json.dumps(tcp()).replace('"omit": 0', '"omit": 0, "omit": 9'), "key twice"),
-    "both ways": (broken(lambda d: d["start"]["test_start"].update(bidir=1)), "both directions"),
-    "a stream is missing": (
-        broken(lambda d: d["start"]["test_start"].update(num_streams=2)),
-        "1 of 2 streams",
-    ),
-    "a server's": (
-        json.dumps(tcp(accepted_connection={"host": "10.0.0.1", "port": 1})),
-        "is the server's document",
-    ),
-    "losses that disagree": (
-        json.dumps(udp()).replace('"lost_packets": 10', '"lost_packets": 90000'),
-        "lost_percent is",
-    ),
-    "words cut off": (TEXT[:-13], "0 lines 'iperf Done.'"),
-    "words of a server": ("[ ID] Interval           Transfer     Bitrate\n", "has no client"),
-    "words of a wrong unit": (TEXT.replace("5.01 Mbits", "5.01 Kbits"), "its bytes make"),
-    "words without their intervals": (
-        "\n".join(line for line in TEXT.split("\n") if "-1.00" not in line and "1.00-" not in line),
-        "it has no intervals",
-    ),
-    "words and an error": ("iperf3: interrupt - the client has terminated\n" + TEXT, "iperf3 says"),
-    "netperf cut off": (NETPERF[:-20], "cut off"),
-    "netperf without values": (
-        NETPERF.replace("12,20.00,53,49000.000,49000.00,Trans/s\n", ""),
-        "values",
-    ),
-    "netperf disagrees": (NETPERF.replace("49000.000", "59000.000"), "not its TRANSACTION_RATE"),
-    "netperf's latency in ms": (NETPERF.replace("20.00", "0.02"), "s a second, not 1"),
-    "netperf's other test": (
-        NETPERF.replace("TCP REQUEST/RESPONSE", "SCTP STREAM"),
-        "not imported",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", DAMAGE)
-def test_damage_is_a_row_with_a_reason_and_no_number(tmp_path: Path, case: str) -> None:
-    text, reason = DAMAGE[case]
-    run = one(tmp_path, text)
-    assert run.status in ("failed", "invalid")
-    assert reason in str(run.reason)
-
-
 def test_several_runs_in_one_file_are_numbered_and_a_doubled_one_counts_once(
     tmp_path: Path,
 ) -> None:
@@ -183,7 +95,7 @@ def test_several_runs_in_one_file_are_numbered_and_a_doubled_one_counts_once(
         (1, "ok", "line 2"),
         (2, "ok", "line 4"),
     ]
-    assert len(found.left_out) == 1 and "the same words as line 2" in found.left_out[0]
+    assert len(found.left_out) == 1 and "the same run as line 2" in found.left_out[0]
 
 
 def test_a_broken_document_between_whole_ones_costs_only_itself(tmp_path: Path) -> None:
@@ -197,6 +109,14 @@ def test_the_servers_document_beside_the_clients_is_no_second_run(tmp_path: Path
     server = tcp(accepted_connection={"host": "10.0.0.1", "port": 1})
     runs = read(tmp_path, json.dumps(server) + "\n" + json.dumps(tcp()))
     assert [run.status for run in runs] == ["ok"]
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(server))
+    for name in ("b.json", "c.json"):
+        (folder / name).write_text(json.dumps(tcp()))
+    found = read_results(folder, HERE)
+    assert [run.status for run in found.runs] == ["ok"]
+    assert len(found.left_out) == 2
 
 
 def test_units_that_change_from_line_to_line_are_read(tmp_path: Path) -> None:
@@ -205,6 +125,28 @@ def test_units_that_change_from_line_to_line_are_read(tmp_path: Path) -> None:
     assert (run.metrics["retransmits"], run.remark) == (35, "numbers of three digits")
     runs = read(tmp_path, TEXT + TEXT.replace("35022", "35023").replace("\n", "\r\n"))
     assert [run.status for run in runs] == ["ok", "ok"]
+
+
+def test_scenarios_that_differ_are_no_repeats_of_each_other(tmp_path: Path) -> None:
+    line = "netperf,TCP_STREAM,false,false,false,10,1,3,{},9400.0,Mb/s,33,usec\n"
+    table = K8S.split("\n")[0] + "\n" + "".join(line.format(size) for size in (64, 1024))
+    runs = read(tmp_path, table, Names(plugin="alpha"))
+    assert [run.cell for run in runs] == [f"cross-node.tcp-stream-{n}" for n in (64, 1024)]
+
+
+def test_every_document_of_an_array_or_behind_a_prefix_is_a_run(tmp_path: Path) -> None:
+    one, two = (json.dumps(tcp(cookie=c)) for c in "ab")
+    for text in (f"[{one}, {two}]", f"pod-a | {one}\npod-b | {two}\n"):
+        assert [run.status for run in read(tmp_path, text)] == ["ok", "ok"]
+
+
+def test_losses_are_a_share_of_what_was_sent(tmp_path: Path) -> None:
+    document = udp(lost=900_000)
+    total = document["end"].pop("sum")
+    arrived = total | {"bytes": 2_100_000_000, "bits_per_second": 5.6e9, "packets": 3_000_145}
+    document["end"] = {"sum_sent": total, "sum_received": arrived}
+    (run,) = read(tmp_path, json.dumps(document))
+    assert (run.reason, run.metrics["lost_percent"]) == (None, 30.0)
 
 
 def test_netperf_that_does_not_say_how_long_it_ran_is_told_so(tmp_path: Path) -> None:
@@ -229,7 +171,7 @@ def test_k8s_netperf_is_one_run_a_scenario_and_its_zeros_are_none(tmp_path: Path
         "throughput": 100.0, "tputMetric": "Mb/s", "latency": 0, "ltcyMetric": "usec",
     }  # fmt: skip
     (run,) = read(tmp_path, json.dumps([document]), Names(plugin="alpha"))
-    assert (run.cell, run.asked["streams"]) == ("host-to-host.tcp-stream-8", 8)
+    assert (run.cell, run.asked["streams"]) == ("unknown.tcp-stream-8", 8)
     (run, *_) = read(tmp_path, K8S.format(rate="9.4", unit="Gb/s"), Names(plugin="alpha"))
     assert "unit 'Gb/s'" in str(run.reason)
 
@@ -251,7 +193,7 @@ def test_a_folder_is_read_by_a_file_of_names(tmp_path: Path) -> None:
         for number in (1, 2):
             folder = results / plugin / str(number)
             folder.mkdir(parents=True)
-            (folder / "dts-client.stdout").write_text(json.dumps(tcp(cookie=plugin)))
+            (folder / "dts-client.stdout").write_text(json.dumps(tcp(cookie=f"{plugin}{number}")))
             (folder / "dts-server.stdout").write_text("noise")
             (folder / "stm-client.stdout").write_text("")
     store = str(tmp_path / "store")

@@ -74,13 +74,15 @@ def test_a_tunnel_asked_and_traffic_routed_past_it(block: Bench) -> None:
     assert "wrong: client-node:vxlan.cnib, server-node:vxlan.cnib" in row["reason"]
 
 
-@pytest.mark.parametrize("name", ["bridge-vxlan", "bridge-routes"])
-def test_encryption_asked_and_off(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "direction"), [("bridge-vxlan", "forward"), ("bridge-routes", "reverse")]
+)
+def test_encryption_asked_and_off(name: str, direction: str) -> None:
     honest = plugin(name)
     proof = honest.paths["cross-node"].model_copy(update={"encrypted": True})
     claiming = honest.model_copy(update={"paths": honest.paths | {"cross-node": proof}})
     with bench(claiming) as block:
-        row = block.row(UDP)
+        row = block.row(UDP | {"direction": direction})
     assert (row["status"], row["reason"].split(":")[0]) == (INVALID, "encryption")
     assert not row["reason"].endswith(" 0 of them readable")
 

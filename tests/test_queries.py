@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from steps.lib.comparing.inference import BLOCKS_MAX, blocks_needed
+from steps.lib.comparing.inference import BLOCKS_MAX, blocks_needed, log_sd_of
 from steps.lib.errors import InputError
 from steps.lib.questions import (
     Question,
@@ -96,7 +96,7 @@ def test_blocks_needed_in_sql_are_those_of_the_plan() -> None:
     for percent in (1.0, 5.0, 20.0, 60.0):
         for cv in (0.5, 3.0, 7.0, 25.0):
             found = macros.execute(statement, {"percent": percent, "cv": cv}).fetchall()[0][0]
-            planned = blocks_needed(percent, cv)
+            planned = blocks_needed(percent, log_sd_of(cv))
             # The plan stops its search where doubling would pass the most it knows.
             assert planned is not None or found > BLOCKS_MAX / 2
             assert planned is None or abs(found - planned) <= (planned > 30)

@@ -195,7 +195,7 @@ def test_another_parameter_is_given_by_name(filled: Store) -> None:
 
 
 def test_a_campaign_that_is_running_says_so_in_every_answer(tmp_path: Path) -> None:
-    rows = make_rows(make_small_job("running"))
+    rows = make_rows(make_small_job("running", 1))
     begun = rows | {"blocks": rows["blocks"][:1], "measurements": rows["measurements"][:1]}
     store = open_store(str(tmp_path / "results"))
     fill(store, begun | {"nodes": rows["nodes"][:2]})
@@ -207,7 +207,7 @@ def test_a_campaign_that_is_running_says_so_in_every_answer(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("what", ["nothing measured", "all failed", "one plugin"])
 def test_a_campaign_without_comparisons_has_answers_that_say_so(tmp_path: Path, what: str) -> None:
-    job = make_small_job("odd")
+    job = make_small_job("odd", 1)
     rows = make_rows(job, fail_all=what == "all failed")
     if what == "nothing measured":
         rows |= {"blocks": [], "nodes": [], "measurements": []}
@@ -231,14 +231,14 @@ def test_a_campaign_without_comparisons_has_answers_that_say_so(tmp_path: Path, 
 
 def test_a_store_of_an_old_cnibench_lacks_columns_and_is_answered(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "results"))
-    fill(store, make_rows(make_small_job("old")))
+    fill(store, make_rows(make_small_job("old", 1)))
     for path in Path(store.address).rglob("measurements/**/*.parquet"):
         whole = pq.read_table(path, partitioning=None)
         pq.write_table(whole.select(whole.column_names[:24]), path)
-    for database in (open_database(store), duckdb.connect()):
-        database.execute(script(store))
-        for name in load_questions():
-            ask(database, name)
+    elsewhere = duckdb.connect()
+    elsewhere.execute(script(store))
+    for name in load_questions():
+        ask(elsewhere, name)
     notes = {row[-1] for row in ask(open_database(store), "cycles-per-packet").rows}
     assert "no comparable run that counted packets, see coverage" in str(notes)
 

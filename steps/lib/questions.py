@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,12 @@ def load_question(name: str, folder: Path = QUERIES) -> Question:
     for file in (path, path.with_suffix(".sql")):
         if not file.exists():
             raise InputError(f"{file}: is missing; a question is a pair of .sql and .yaml")
+    return _read(path, path.read_bytes())
+
+
+@cache
+def _read(path: Path, content: bytes) -> Question:
+    """The file with this content, which is parsed once: that takes longer than most answers."""
     return validate(Question, read_yaml(path), path)
 
 

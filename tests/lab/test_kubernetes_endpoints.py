@@ -322,7 +322,6 @@ def test_ways_that_do_not_work_are_named(
 def test_a_node_that_dies_is_said_and_its_pod_is_struck_off(
     cluster: Attached, endpoints: Endpoints, lab: Lab
 ) -> None:
-    started = time.monotonic()
     try:
         with endpoints.make(EndpointRequest("client", "pod", 1)) as pod:
             process = endpoints.start(pod, COUNTING, "client")
@@ -331,16 +330,11 @@ def test_a_node_that_dies_is_said_and_its_pod_is_struck_off(
             follow(process)
             with pytest.raises(TransientError, match="on node n2 was lost"):
                 process.stop(5)
-            lost_s = time.monotonic() - started
-            with pytest.raises(TransientError, match="the agent on node n2 does not answer"):
+            cluster.agents.remove()
+            cluster.agents.ensure()
+            with pytest.raises(TransientError, match="n2 does not answer: node n2 does not report"):
                 endpoints.reading({"pod": pod})
-        assert lost_s < 60
         assert pods.read(cluster.api, "cnibench-client") is None
-        cluster.agents.remove()
-        cluster.agents.ensure()
-        assert cluster.agents.call("n1", "facts", address=cluster.nodes[0].address)
-        with pytest.raises(TransientError, match="n2 does not report"):
-            cluster.agents.call("n2", "facts", address=cluster.nodes[1].address)
     finally:
         run(lab, "up", "--only", "target")
         cluster.agents.ensure()

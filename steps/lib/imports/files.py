@@ -16,7 +16,7 @@ from steps.lib.imports import (
     perfdash,
 )
 from steps.lib.imports.names import Names, named
-from steps.lib.imports.runs import Found, Imported, damaged
+from steps.lib.imports.runs import Found, Imported, believable, damaged
 
 Reader = Callable[[str], list[Found]]
 
@@ -42,25 +42,27 @@ def read_results(path: Path, names: Names, form: str | None = None) -> Imported:
         raise InputError(
             f"--format {form!r}: {suggest(form or '', (*FORMS, csv_infrabuilder.FORM))}"
         )
+    if form == csv_infrabuilder.FORM and path.is_dir():
+        raise InputError(f"{path}: a table is a file; name it")
     if path.is_file() and _is_table(path, form):
         return csv_infrabuilder.read_csv(path)
     found: list[tuple[Mapping[str, str], Found]] = []
     left_out: list[str] = []
-    forms, digest = set(), hashlib.sha256()
+    forms, digest = set(), hashlib.sha256(repr(names).encode())
     for relative, file in _files(path):
         of_file = names.of_file(relative) if path.is_dir() or names.pattern else {}
         if of_file is None:
             continue
         content = file.read_bytes()
-        digest.update(f"{relative} {hashlib.sha256(content).hexdigest()}\n".encode())
+        own = hashlib.sha256(content).hexdigest()
         used, runs = _read(content, form)
-        if used is None and path.is_dir() and names.pattern is None:
+        if used is None and content.strip() and path.is_dir() and names.pattern is None:
             left_out.append(f"{relative}: {runs[0].reason}")
             continue
+        digest.update(f"{relative} {own}\n".encode())
         forms.add(used or "unknown")
-        found += [
-            (of_file, _placed(run, relative, path)) for run in _once(runs, relative, left_out)
-        ]
+        place = f"{relative} (sha256 {own[:12]}), " if path.is_dir() else ""
+        found += [(of_file, replace(believable(run), where=f"{place}{run.where}")) for run in runs]
     if not found:
         raise InputError(f"{path}: {_nothing(left_out, names)}")
     return Imported(
@@ -68,7 +70,7 @@ def read_results(path: Path, names: Names, form: str | None = None) -> Imported:
         path.resolve().name,
         digest.hexdigest(),
         names.baseline,
-        tuple(named(found, names)),
+        tuple(named(_once(found, left_out), names)),
         tuple(left_out),
     )
 
@@ -97,25 +99,29 @@ def _read(content: bytes, form: str | None) -> tuple[str | None, list[Found]]:
     used = form or next((name for name, (fits, _) in FORMS.items() if fits(text)), None)
     if used is None:
         return None, [damaged("line 1", content, f"is of no known form: {', '.join(FORMS)}")]
-    runs = FORMS[used][1](text)
+    fits, read = FORMS[used]
+    runs = read(text) if fits(text) or form is None else []
     return used, runs or [damaged("line 1", content, f"has no run of the form {used}")]
 
 
-def _once(runs: Sequence[Found], relative: str, left_out: list[str]) -> list[Found]:
-    """Runs whose words stand once: a log that was stored twice has no second run."""
-    seen: dict[bytes, str] = {}
+Named = tuple[Mapping[str, str], Found]
+
+
+def _once(runs: Sequence[Named], left_out: list[str]) -> list[Named]:
+    """Each run once: neither a second copy of its words, nor its server's document beside it."""
+    clients = {run.identity for _, run in runs if not run.serves} - {None}
+    seen: dict[object, str] = {}
     kept = []
-    for run in runs:
-        if run.raw in seen and run.status == "ok":
-            left_out.append(f"{relative}, {run.where}: the same words as {seen[run.raw]}")
+    for of_file, run in runs:
+        same = run.identity or run.raw
+        if run.serves and run.identity in clients:
+            left_out.append(f"{run.where}: the server's document of a run that is here")
+        elif run.status == "ok" and same in seen:
+            left_out.append(f"{run.where}: the same run as {seen[same]}")
         else:
-            kept.append(run)
-        seen.setdefault(run.raw, run.where)
+            kept.append((of_file, run))
+            seen.setdefault(same, run.where)
     return kept
-
-
-def _placed(run: Found, relative: str, path: Path) -> Found:
-    return replace(run, where=f"{relative}, {run.where}") if path.is_dir() else run
 
 
 def _nothing(left_out: Sequence[str], names: Names) -> str:

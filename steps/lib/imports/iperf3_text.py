@@ -5,7 +5,7 @@ bytes by 1024, bits by 1000). Only a run that ends with ``iperf Done.`` is whole
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,16 @@ DONE = "iperf Done."
 DIGITS = 0.01
 """Three digits are right to half a percent; a rate is judged against bytes of three digits too."""
 
-_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+_N = r"[0-9]{1,12}(?:\.[0-9]{1,6})?"
 _LINE = re.compile(
-    r"\[ *(?P<id>SUM|[0-9]+)\] +(?P<from>[0-9.]+) *- *(?P<to>[0-9.]+) +sec +"
-    r"(?P<bytes>[0-9.]+) (?P<byte_unit>[KMGT]?)Bytes +"
-    r"(?P<rate>[0-9.]+) (?P<rate_unit>[KMGT]?)(?P<what>bits|Bytes)/sec"
+    rf"\[ *(?P<id>SUM|[0-9]+)\] +(?P<from>{_N}) *- *(?P<to>{_N}) +sec +"
+    rf"(?P<bytes>{_N}) (?P<byte_unit>[KMGT]?)Bytes +"
+    rf"(?P<rate>{_N}) (?P<rate_unit>[KMGT]?)(?P<what>bits|Bytes)/sec"
     r"(?P<rest>.*)"
 )
-_DATAGRAMS = re.compile(rf"{_NUMBER} ms +([0-9]+)/([0-9]+) \(([0-9.]+(?:e[+-][0-9]+)?)%\)")
+_DATAGRAMS = re.compile(
+    rf"({_N}) ms +([0-9]{{1,18}})/([0-9]{{1,18}}) \(({_N}(?:e[+-][0-9]{{1,2}})?)%\)"
+)
 _PLACES = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -54,7 +56,15 @@ def read(text: str) -> list[Found]:
     pieces = zip(starts, [*starts[1:], len(text)], strict=True)
     # A complaint is printed before the words of its run where both go to one file.
     early = text[: starts[0]]
-    return [_run(text, begin, end, early) for begin, end in pieces]
+    lost = (
+        [damaged("line 1", early.encode(), "its beginning is missing")]
+        if _LINE.search(early)
+        else []
+    )
+    runs = [
+        _run(text, begin, end, early if n == 0 else "") for n, (begin, end) in enumerate(pieces)
+    ]
+    return [*lost, *runs]
 
 
 def _run(text: str, begin: int, end: int, early: str) -> Found:
@@ -77,6 +87,8 @@ def _whole(where: str, words: str, raw: bytes) -> Found:
     seen = {line["id"] for line in lines}
     if len(seen - {"SUM"}) != streams or ("SUM" in seen) != (streams > 1):
         raise DamagedError(f"it connected {streams} streams and has lines of {sorted(seen)}")
+    if not seen:
+        raise DamagedError("it has no lines of numbers")
     name = "SUM" if streams > 1 else next(iter(seen))
     own = [line for line in lines if line["id"] == name]
     sent = _side([line for line in own if line["rest"].rstrip().endswith("sender")], "sender")
@@ -86,11 +98,11 @@ def _whole(where: str, words: str, raw: bytes) -> Found:
     if not streams or not received.bytes:
         raise DamagedError("nothing arrived, or no stream was connected")
     intervals = [line for line in own if not line["rest"].rstrip().endswith(("sender", "receiver"))]
-    _check(intervals, sent, received)
     datagrams = _datagrams(received.rest)
+    _check(intervals, sent, received, datagrams)
     protocol = "udp" if datagrams else "tcp"
     reverse = "Reverse mode" in words
-    retransmits = re.match(r" +([0-9]+) ", sent.rest)
+    retransmits = re.match(r" +([0-9]{1,15}) ", sent.rest)
     asked: dict[str, Any] = {
         "traffic": f"{protocol}-stream",
         "protocol": protocol,
@@ -124,7 +136,9 @@ def _sum(line: re.Match[str]) -> _Sum:
     return _Sum(seconds, count, bits, line["rest"])
 
 
-def _check(intervals: Sequence[re.Match[str]], sent: _Sum, received: _Sum) -> None:
+def _check(
+    intervals: Sequence[re.Match[str]], sent: _Sum, received: _Sum, datagrams: Mapping[str, Any]
+) -> None:
     """Bytes, rates and times agree as far as three digits can: this is where a unit would show."""
     for total in (sent, received):
         rate, slack = 8 * total.bytes / total.seconds, 0.005 / total.seconds
@@ -140,6 +154,11 @@ def _check(intervals: Sequence[re.Match[str]], sent: _Sum, received: _Sum) -> No
         raise DamagedError(f"its intervals hold {counted:.3g} byte, its sums {own[0]:.3g}")
     if received.bytes > 1.02 * sent.bytes:
         raise DamagedError("more arrived than was sent")
+    if not datagrams and received.bytes < 0.9 * sent.bytes:
+        raise DamagedError("of TCP less arrived than was sent")
+    spans = [sum(s.seconds for s in sums), sent.seconds, received.seconds]
+    if min(spans) < 0.9 * max(spans) - 0.1:
+        raise DamagedError(f"intervals, sender and receiver took {spans} s")
 
 
 def _datagrams(rest: str) -> dict[str, Any]:

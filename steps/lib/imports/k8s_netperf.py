@@ -8,6 +8,7 @@ k8s-netperf writes where it has no value (its issues 255 and 261).
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ COLUMNS = {
 }  # fmt: skip
 """Heads of the CSV, by the JSON's key for the same."""
 
+HEAD = "Driver,Profile,"
+"""Begins the results; files of CPU and losses beside them begin otherwise."""
+
 TRAFFIC = {
     "TCP_STREAM": "tcp-stream", "UDP_STREAM": "udp-stream", "TCP_RR": "tcp-rr",
     "TCP_CRR": "tcp-crr", "UDP_RR": "udp-rr",
@@ -31,14 +35,12 @@ TRAFFIC = {
 
 def fits(text: str) -> bool:
     """Whether it looks like such results."""
-    return "Driver,Profile," in text[:200] or all(
-        f'"{k}"' in text for k in ("tputMetric", "hostNetwork")
-    )
+    return text.startswith(HEAD) or all(f'"{k}"' in text for k in ("tputMetric", "hostNetwork"))
 
 
 def read(text: str) -> list[Found]:
     """Every scenario."""
-    if "Driver,Profile," not in text[:200]:
+    if not text.startswith(HEAD):
         return _documents(text)
     reader = csv.DictReader(io.StringIO(text))
     try:
@@ -49,13 +51,21 @@ def read(text: str) -> list[Found]:
 
 
 def _documents(text: str) -> list[Found]:
-    begin = min((at for at in (text.find("["), text.find("{")) if at >= 0), default=0)
-    try:
-        found, _ = DECODER.raw_decode(text, begin)
-    except (ValueError, RecursionError) as error:
-        return [damaged("line 1", text.encode(), f"is not JSON: {error}")]
-    documents = found if isinstance(found, list) else [found]
-    return [_scenario(f"document {n}", document) for n, document in enumerate(documents, 1)]
+    """One array, or several: its ``local`` is always false, so which nodes they are is not said."""
+    documents: list[Any] = []
+    at: int = 0
+    while match := re.compile(r"[\[{]").search(text, at):
+        try:
+            found, at = DECODER.raw_decode(text, match.start())
+        except (ValueError, RecursionError) as error:
+            documents.append(f"is not JSON: {error}")
+            break
+        documents += found if isinstance(found, list) else [found]
+    said = [
+        {k: v for k, v in d.items() if k != "local"} if isinstance(d, dict) else d
+        for d in documents
+    ]
+    return [_scenario(f"document {n}", document) for n, document in enumerate(said, 1)]
 
 
 def _line(number: int, line: Mapping[str | None, str | None]) -> Found:
@@ -67,9 +77,11 @@ def _line(number: int, line: Mapping[str | None, str | None]) -> Found:
 
 def _scenario(where: str, document: Any) -> Found:
     raw = json.dumps(document).encode()
+    if not isinstance(document, dict):
+        return damaged(where, raw, str(document))
     try:
         return _run(where, raw, document)
-    except (DamagedError, TypeError, ValueError, KeyError) as error:
+    except (DamagedError, TypeError, ValueError, KeyError, OverflowError) as error:
         said = str(error) if isinstance(error, DamagedError) else f"cannot be used: {error!r}"
         return damaged(where, raw, said)
 
@@ -87,6 +99,8 @@ def _run(where: str, raw: bytes, document: Mapping[str, Any]) -> Found:
     if traffic == "udp-stream":
         raise DamagedError("whether a UDP rate is the sender's or the receiver's is not said")
     latency_us = float(document["latency"])
+    if document["ltcyMetric"] != "usec":
+        raise DamagedError(f"latency in {document['ltcyMetric']!r}")
     metrics = {
         "throughput_bits_per_s": rate * 1e6 if is_stream else None,
         "transactions_per_s": None if is_stream else rate,
@@ -101,7 +115,7 @@ def _run(where: str, raw: bytes, document: Mapping[str, Any]) -> Found:
         "message_bytes": int(document["messageSize"]) if is_stream else None,
     }
     remark = f"mean of {samples} samples, which are one run"
-    names = {"path": _path(document)}
+    names = {"path": _path(document)} if "local" in document else {}
     tool = str(document["driver"])
     return Found(where, raw, asked=asked, metrics=metrics, tool=tool, remark=remark, names=names)
 

@@ -61,9 +61,10 @@ def named(found: Sequence[tuple[Mapping[str, str], Found]], names: Names) -> lis
         InputError: nothing says of which plugin a run is, or a name cannot be one.
     """
     numbers: Counter[tuple[str, str]] = Counter()
+    apart = _apart(found, names)
     runs: dict[tuple[str, int, str], ImportedRun] = {}
     for of_file, one in found:
-        run = _named(of_file, one, names, numbers)
+        run = _named(of_file, one, names, numbers, apart)
         key = (run.plugin, run.repeat, run.cell)
         if key in runs:
             reason = f"plugin, run and cell {', '.join(map(str, key))} are those of another one too"
@@ -73,7 +74,11 @@ def named(found: Sequence[tuple[Mapping[str, str], Found]], names: Names) -> lis
 
 
 def _named(
-    of_file: Mapping[str, str], one: Found, names: Names, numbers: Counter[tuple[str, str]]
+    of_file: Mapping[str, str],
+    one: Found,
+    names: Names,
+    numbers: Counter[tuple[str, str]],
+    apart: set[str],
 ) -> ImportedRun:
     plugin = names.plugin or of_file.get("plugin")
     if plugin is None:
@@ -84,7 +89,7 @@ def _named(
     said = of_file.get("path") or of_file.get("cell") or ""
     path = names.path or names.paths.get(said) or one.names.get("path")
     path = path or of_file.get("path") or "unknown"
-    cell = names.cell or of_file.get("cell") or _cell(path, one)
+    cell = names.cell or of_file.get("cell") or _cell(path, one, apart)
     number = of_file.get("repeat")
     for what, name in (("plugin", plugin), ("cell", cell), ("path", path)):
         if not is_safe(name):
@@ -98,9 +103,31 @@ def _named(
     return ImportedRun(**parts, plugin=plugin, repeat=repeat, cell=cell)
 
 
-def _cell(path: str, one: Found) -> str:
+def _apart(found: Sequence[tuple[Mapping[str, str], Found]], names: Names) -> set[str]:
+    """What must stand in names of cells, since a plugin has runs that differ in it."""
+    seen: dict[tuple[object, ...], set[object]] = {}
+    for of_file, one in found:
+        whose = (
+            names.plugin or of_file.get("plugin"),
+            one.names.get("path"),
+            one.asked.get("traffic"),
+        )
+        for what in DIMENSIONS:
+            value = one.tool if what == "tool" else one.asked.get(what)
+            if value is not None:
+                seen.setdefault((what, *whose), set()).add(value)
+    return {str(key[0]) for key, values in seen.items() if len(values) > 1}
+
+
+DIMENSIONS = ("message_bytes", "offered_bits_per_s", "tool")
+"""What makes two runs of one traffic two cells, beside streams and direction."""
+
+
+def _cell(path: str, one: Found, apart: set[str]) -> str:
     streams = one.asked.get("streams")
     traffic = one.asked.get("traffic", "unreadable")
     many = f"-{streams}" if streams and streams > 1 else ""
     back = "-reverse" if one.asked.get("direction") == "reverse" else ""
-    return f"{path}.{traffic}{many}{back}"
+    values = [one.tool if w == "tool" else one.asked.get(w) for w in DIMENSIONS if w in apart]
+    others = "".join(f"-{value}" for value in values if value is not None)
+    return f"{path}.{traffic}{many}{back}{others}"

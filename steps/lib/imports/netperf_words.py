@@ -40,6 +40,7 @@ _HEADS = {
 }
 """Heads of ``-o``, by the key that ``-k`` writes for the same."""
 
+UNKNOWN_LENGTH = "how long it was to run is not said: an interrupted run looks the same"
 ROUNDING = 0.01
 
 
@@ -76,6 +77,9 @@ def _whole(where: str, words: str, raw: bytes, traffic: str, direction: str | No
     if not keys:
         raise DamagedError("netperf's results are missing, or of no known form")
     seconds = _number(keys, "ELAPSED_TIME") if "ELAPSED_TIME" in keys else None
+    asked_s = re.search(r" -l ([0-9]{1,6}) ", keys.get("COMMAND_LINE", ""))
+    if asked_s and seconds and seconds < 0.98 * int(asked_s[1]):
+        raise DamagedError(f"it ran {seconds} s of {asked_s[1]} s")
     asked = {
         "traffic": traffic,
         "protocol": traffic[:3],
@@ -87,12 +91,15 @@ def _whole(where: str, words: str, raw: bytes, traffic: str, direction: str | No
         metrics["throughput_bits_per_s"] = _rate(keys)
     else:
         metrics |= _transactions(keys)
-    remark = None if seconds else "how long it ran is not said: an interrupted run looks the same"
+    remark = None if asked_s and seconds else UNKNOWN_LENGTH
     return Found(where, raw, asked=asked, metrics=metrics, tool="netperf", remark=remark)
 
 
 def _of_keys(words: str) -> dict[str, str]:
-    return dict(re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", words, re.MULTILINE))
+    pairs = re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", words, re.MULTILINE)
+    if len(dict(pairs)) < len(pairs):
+        raise DamagedError("netperf's results name a key twice")
+    return dict(pairs)
 
 
 def _of_commas(words: str) -> dict[str, str]:
@@ -116,6 +123,14 @@ def _of_table(words: str, traffic: str) -> dict[str, str]:
     if traffic == "udp-stream":
         if [len(row) for row in rows] != [6, 4] or not unit:
             return {}
+        (_, size, took, sent, _, offered), (_, _, received, rate) = rows
+        said = [float(n) * float(size) * 8 / float(took) for n in (sent, received)]
+        scale = _SCALES.get(unit[1], 1.0)
+        for made, of in zip(said, (offered, rate), strict=True):
+            if abs(made - float(of) * scale) > ROUNDING * made or float(rate) > float(offered):
+                raise DamagedError(
+                    f"its messages make {made:.4g} bit/s, and it says {of} {unit[1]}/s"
+                )
         return {"ELAPSED_TIME": rows[1][1], "THROUGHPUT": rows[1][3], "THROUGHPUT_UNITS": unit[1]}
     if traffic == "tcp-stream":
         if [len(row) for row in rows] != [5] or not unit:

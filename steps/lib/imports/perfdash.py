@@ -58,7 +58,12 @@ def _grouped(items: list[Any]) -> list[tuple[Labels, dict[str, Any]]]:
         number = counts[labels, metric]
         counts[labels, metric] += 1
         runs.setdefault((labels, number), {})[metric] = item
-    return [(labels, run) for (labels, _), run in runs.items()]
+    uneven = {
+        labels
+        for labels, _ in counts
+        if len({n for (other, _), n in counts.items() if other == labels}) > 1
+    }
+    return [(labels, {} if labels in uneven else run) for (labels, _), run in runs.items()]
 
 
 def _run(place: int, labels: Labels, items: Mapping[str, Any]) -> Found:
@@ -72,6 +77,10 @@ def _run(place: int, labels: Labels, items: Mapping[str, Any]) -> Found:
 
 def _whole(where: str, raw: bytes, labels: Labels, items: Mapping[str, Any]) -> Found:
     scenario, node, test = labels
+    if not items:
+        raise DamagedError(
+            "its metrics come a different number of times: which are one run is unknown"
+        )
     traffic = TRAFFIC.get(test)
     if traffic is None or traffic == "udp-stream":
         raise DamagedError(f"test {test!r} is not imported")

@@ -18,7 +18,8 @@ class Found:
     """One run as a file tells it. ``metrics`` are columns of ``measurements``.
 
     A run that is not ok has none. ``where`` is the place in the file; ``raw`` the words that stand
-    there; ``names`` what the words say of plugin, path, cell or repeat, if they do.
+    there; ``names`` what the words say of plugin, path, cell or repeat, if they do. ``identity``
+    is the same in all documents of one run, those of its server (``serves``) too.
     """
 
     where: str
@@ -32,6 +33,19 @@ class Found:
     started_at: datetime | None = None
     remark: str | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    identity: str | None = None
+    serves: bool = False
+
+
+LARGEST = float(1 << 63)
+
+
+def believable(found: Found) -> Found:
+    """The run, or damage where a number is none that a table can hold."""
+    for name, value in {**found.asked, **found.metrics}.items():
+        if isinstance(value, int | float) and not 0 <= value < LARGEST:
+            return damaged(found.where, found.raw, f"{name} is {str(value)[:40]}, no such number")
+    return found
 
 
 def damaged(where: str, raw: bytes, reason: str, status: str = "invalid") -> Found:
