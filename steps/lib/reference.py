@@ -9,7 +9,7 @@ from pathlib import Path
 from steps.lib.columns import Column
 from steps.lib.gates.page import gates_page
 from steps.lib.questions import Question, load_questions
-from steps.lib.reference_files import files_page
+from steps.lib.reference_files import files_page, on_one_line
 from steps.lib.tables import SCHEMA_VERSION, TABLES
 
 FOLDER = Path(__file__).parents[2] / "docs"
@@ -38,6 +38,16 @@ def _table(name: str, columns: tuple[Column, ...]) -> str:
     return "\n".join(_lines(name, columns)) + "\n"
 
 
+def _lines(name: str, columns: tuple[Column, ...]) -> Iterator[str]:
+    yield from ("", f"## {name}", "", "| column | type | unit | meaning |", "|---|---|---|---|")
+    for c in columns:
+        yield f"| `{c.name}` | {_type(c)} | {c.unit} | {c.description} |"
+
+
+def _type(column: Column) -> str:
+    return str(column.type).replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def questions_page() -> str:
     """The page, in Markdown."""
     head = (
@@ -50,27 +60,18 @@ def questions_page() -> str:
 
 
 def _question(name: str, question: Question) -> Iterator[str]:
-    yield from ("", f"## {name}", "", _line(question.description))
-    yield from ("", f"Grain: {_line(question.grain)}. For example: {_line(question.example)}")
+    yield from ("", f"## {name}", "", on_one_line(question.description))
+    yield from (
+        "",
+        f"Grain: {on_one_line(question.grain)}. For example: {on_one_line(question.example)}",
+    )
     if question.parameters:
         yield from ("", "| parameter | meaning |", "|---|---|")
-        yield from (f"| `{p.name}` | {_line(p.description)} |" for p in question.parameters)
+        yield from (f"| `{p.name}` | {on_one_line(p.description)} |" for p in question.parameters)
     yield from ("", "| column | unit | meaning |", "|---|---|---|")
-    yield from (f"| `{c.name}` | {c.unit} | {_line(c.description)} |" for c in question.columns)
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _lines(name: str, columns: tuple[Column, ...]) -> Iterator[str]:
-    yield from ("", f"## {name}", "", "| column | type | unit | meaning |", "|---|---|---|---|")
-    for c in columns:
-        yield f"| `{c.name}` | {_type(c)} | {c.unit} | {c.description} |"
-
-
-def _type(column: Column) -> str:
-    return str(column.type).replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+    yield from (
+        f"| `{c.name}` | {c.unit} | {on_one_line(c.description)} |" for c in question.columns
+    )
 
 
 if __name__ == "__main__":
