@@ -17,6 +17,7 @@ from steps.lib.gates.pitfalls import pitfalls
 from steps.lib.models import Plugin, Profile
 from steps.lib.questions import Question, answer, load_question, load_questions
 from steps.lib.reference import pages
+from steps.lib.reference_files import on_one_line
 from steps.lib.store import open_store
 from steps.lib.tables import TABLES, schema
 from tests.jobs import LENIENT, job, matrix
@@ -154,10 +155,14 @@ def test_every_verb_of_the_lab_that_a_page_names_exists() -> None:
     assert set(verbs) <= set(re.findall(r"^\W*([a-z-]+)  ", told, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", ["tables.md", "gates.md"])
+@pytest.mark.parametrize("page", ["tables.md", "gates.md", "files.md", "questions.md"])
 def test_reference_pages_are_generated_from_the_code(page: str) -> None:
     found = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert found == pages()[page], "run `make docs`"
+
+
+def test_what_a_reference_page_shows_as_code_is_not_escaped() -> None:
+    assert on_one_line("`a < b` and\n c < d | e") == "`a < b` and c &lt; d \\| e"
 
 
 def test_every_offence_names_a_test_that_exists_and_every_gate_finds_something() -> None:
@@ -173,7 +178,12 @@ def test_every_question_is_described() -> None:
     assert {"fastest-plugin", "overhead", "profile-gain", "coverage", "validity"} <= set(known)
 
 
-PAGES = [ROOT / "README.md", *HOW_TO.glob("*.md"), *(ROOT / "docs" / "method").glob("*.md")]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs").glob("*.md"),
+    *HOW_TO.glob("*.md"),
+    *(ROOT / "docs" / "method").glob("*.md"),
+]
 
 
 @pytest.mark.parametrize("page", [str(path.relative_to(ROOT)) for path in PAGES])

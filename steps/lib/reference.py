@@ -1,6 +1,6 @@
-"""The reference pages of all tables and of all gates, generated from their definitions.
+"""The reference pages of tables, gates, files and questions, generated from their definitions.
 
-``python -m steps.lib.reference`` writes ``docs/tables.md`` and ``docs/gates.md``; a test compares.
+``python -m steps.lib.reference`` writes them to ``docs/``; a test compares.
 """
 
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from steps.lib.columns import Column
 from steps.lib.gates.page import gates_page
+from steps.lib.questions import Question, load_questions
+from steps.lib.reference_files import files_page, on_one_line
 from steps.lib.tables import SCHEMA_VERSION, TABLES
 
 FOLDER = Path(__file__).parents[2] / "docs"
@@ -15,7 +17,12 @@ FOLDER = Path(__file__).parents[2] / "docs"
 
 def pages() -> dict[str, str]:
     """Text of each page, by its file's name."""
-    return {"tables.md": tables_page(), "gates.md": gates_page()}
+    return {
+        "tables.md": tables_page(),
+        "gates.md": gates_page(),
+        "files.md": files_page(),
+        "questions.md": questions_page(),
+    }
 
 
 def tables_page() -> str:
@@ -39,6 +46,32 @@ def _lines(name: str, columns: tuple[Column, ...]) -> Iterator[str]:
 
 def _type(column: Column) -> str:
     return str(column.type).replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def questions_page() -> str:
+    """The page, in Markdown."""
+    head = (
+        "# Questions\n\nGenerated from `queries/` by `make docs`. `cnibench ask NAME` answers one; "
+        "in SQL it is a macro of the same name, with `_` for `-`.\n"
+    )
+    return head + "".join(
+        "\n".join(_question(name, question)) + "\n" for name, question in load_questions().items()
+    )
+
+
+def _question(name: str, question: Question) -> Iterator[str]:
+    yield from ("", f"## {name}", "", on_one_line(question.description))
+    yield from (
+        "",
+        f"Grain: {on_one_line(question.grain)}. For example: {on_one_line(question.example)}",
+    )
+    if question.parameters:
+        yield from ("", "| parameter | meaning |", "|---|---|")
+        yield from (f"| `{p.name}` | {on_one_line(p.description)} |" for p in question.parameters)
+    yield from ("", "| column | unit | meaning |", "|---|---|---|")
+    yield from (
+        f"| `{c.name}` | {c.unit} | {on_one_line(c.description)} |" for c in question.columns
+    )
 
 
 if __name__ == "__main__":
