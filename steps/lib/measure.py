@@ -167,16 +167,17 @@ def endpoints(target: Target, path: Path, tool: Tool) -> Iterator[Ends]:
     with ExitStack() as stack:
         place = path.server or path.client
         ports = tool.ports if path.published else ()
-        server = stack.enter_context(
-            target.endpoint(EndpointRequest("server", place.kind, place.node_index, ports))
-        )
+        by_name = path.address == "name"
+        request = EndpointRequest("server", place.kind, place.node_index, ports, headless=by_name)
+        server = stack.enter_context(target.endpoint(request))
         client = server
         if path.server is not None:
             place = path.client
             client = stack.enter_context(
                 target.endpoint(EndpointRequest("client", place.kind, place.node_index))
             )
-        yield Ends(client, server, _address(path, server))
+        address = target.resolve(client, server) if by_name else _address(path, server)
+        yield Ends(client, server, address)
 
 
 def _address(path: Path, server: Endpoint) -> str:

@@ -18,6 +18,7 @@ from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.models import (
     PATHS,
+    SERVICE_ADDRESSES,
     Cell,
     CpuComponents,
     PathName,
@@ -194,9 +195,12 @@ def _wrong_target(job: Job, plugin: Plugin) -> str | None:
 
 def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
     """Why the path does not exist on the target, whatever the plugin."""
+    if PATHS[path].absent:
+        return PATHS[path].absent
     if target.kind == "namespaces":
-        return "the embedded target has no Services" if PATHS[path].address == "service" else None
-    if PATHS[path].client.kind == "external" and target.external_client is None:
+        served = PATHS[path].address in SERVICE_ADDRESSES
+        return "the embedded target has no Services" if served else None
+    if "external" in PATHS[path].kinds and target.external_client is None:
         return "the campaign names no `target.external_client`"
     return None
 

@@ -130,7 +130,7 @@ def crosses_the_wire(e: Evidence) -> bool:
     """Whether the two ends are on different nodes, so that all of it passes their uplinks."""
     path = PATHS[e.cell.path]
     ends = (path.client, path.server or path.client)
-    return ends[0].kind == "external" or ends[0].node_index != ends[1].node_index
+    return "external" in path.kinds or ends[0].node_index != ends[1].node_index
 
 
 def _explained_bytes(e: Evidence) -> dict[str, float]:

@@ -38,6 +38,7 @@ from steps.lib.models.matrix import (
 from steps.lib.models.path import (
     PATH_NAMES,
     PATHS,
+    SERVICE_ADDRESSES,
     AddressKind,
     EndpointKind,
     Path,
@@ -59,6 +60,7 @@ __all__ = [
     "CELL_ID_LENGTH_MAX",
     "PATHS",
     "PATH_NAMES",
+    "SERVICE_ADDRESSES",
     "AddressKind",
     "Applied",
     "Campaign",

@@ -79,12 +79,17 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class EndpointRequest:
-    """What endpoint to make. ``published_ports`` are opened on the node for TCP and UDP."""
+    """What endpoint to make.
+
+    ``published_ports`` are opened on the node for TCP and UDP; if ``headless``, they have only a
+    name instead, which tells the endpoint's own address.
+    """
 
     name: str
     kind: EndpointKind
     node_index: int
     published_ports: tuple[int, ...] = ()
+    headless: bool = False
 
 
 class Process(Protocol):
@@ -226,6 +231,13 @@ class Target(Protocol):
     # ---------- endpoints and traffic
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """Make an endpoint, and take it away at the end, also after an error."""
+
+    def resolve(self, client: Endpoint, server: Endpoint) -> str:
+        """Ask in the client for the name of the server's Service; the server's own address.
+
+        Raises:
+            RefusedError: there are no names, or it is another address after a while.
+        """
 
     def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
         """Start a tool of the tool box in the endpoint, its CPU counted under ``group``."""

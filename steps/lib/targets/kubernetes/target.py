@@ -141,18 +141,15 @@ class KubernetesTarget:
         )
 
     def _has_pod_network(self) -> bool:
-        present = self._installer.current()
-        if present is None:
+        if (present := self._installer.current()) is None:
             raise RefusedError("no plugin is installed, so there can be no pod")
         return not isinstance(present.plugin.install, HostNetwork)
 
     def _plugin_namespaces(self) -> set[str]:
-        present = self._installer.current()
-        return present.namespaces if present else set()
+        return present.namespaces if (present := self._installer.current()) else set()
 
     def _plugin_workloads(self) -> set[str]:
-        present = self._installer.current()
-        return present.workloads if present else set()
+        return present.workloads if (present := self._installer.current()) else set()
 
     # ---------- life of the target
     def missing_requirements(self) -> list[str]:
@@ -174,11 +171,10 @@ class KubernetesTarget:
         """Hold the cluster against any other campaign, from wherever it is run."""
         self._api.ensure_namespace()
         holder = Holder.workflow(workflow) if workflow else Holder.this_process()
-        with lease(self._api, self.name, holder, lambda: bool(workflow) and self._is_open()):
+        with lease(
+            self._api, self.name, holder, lambda: bool(workflow) and self.load_state() is not None
+        ):
             yield
-
-    def _is_open(self) -> bool:
-        return self.load_state() is not None
 
     def prepare(self) -> None:
         """Remove whatever a killed run left; refuse nodes that are not as they once were.
@@ -240,7 +236,7 @@ class KubernetesTarget:
 
     def inventory(self, node: Node) -> Inventory:
         """What there is on the node and on its object, without anything volatile."""
-        found: dict[str, frozenset[str]] = dict(self._agents.inventory(node))
+        found = dict(self._agents.inventory(node))
         return found | marks(self._api.call(self._api.core.read_node, node.name))
 
     # ---------- plugin
@@ -301,6 +297,10 @@ class KubernetesTarget:
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """Make an endpoint, and take it away at the end, also after an error."""
         return self._endpoints.make(request)
+
+    def resolve(self, client: Endpoint, server: Endpoint) -> str:
+        """Ask the cluster's DNS in the client for the name of the server's Service."""
+        return self._endpoints.resolve(client, server)
 
     def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
         """Start a tool in the endpoint."""
