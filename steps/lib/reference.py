@@ -1,12 +1,13 @@
-"""The reference pages of all tables and of all gates, generated from their definitions.
+"""The reference pages of tables, metrics and gates, generated from their definitions.
 
-``python -m steps.lib.reference`` writes ``docs/tables.md`` and ``docs/gates.md``; a test compares.
+``python -m steps.lib.reference`` writes them into ``docs``; a test compares.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from steps.lib.gates.page import gates_page
+from steps.lib.measured import metrics_page
 from steps.lib.tables import SCHEMA_VERSION, TABLES, Column
 
 FOLDER = Path(__file__).parents[2] / "docs"
@@ -14,7 +15,11 @@ FOLDER = Path(__file__).parents[2] / "docs"
 
 def pages() -> dict[str, str]:
     """Text of each page, by its file's name."""
-    return {"tables.md": tables_page(), "gates.md": gates_page()}
+    return {
+        "tables.md": tables_page(),
+        "metrics.md": metrics_page(),
+        "gates.md": gates_page(),
+    }
 
 
 def tables_page() -> str:
