@@ -1,7 +1,7 @@
 """The tables of a store in DuckDB, ready for SQL."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,14 @@ def open_database(store: Store) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def add_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Add the shared views to a database that has the tables, where they are not there yet."""
+def add_views(connection: duckdb.DuckDBPyConnection, names: Collection[str] | None = None) -> None:
+    """Add shared views, all if none is named, to a database that has what they read.
+
+    Those that are there already are let be.
+    """
     for path in sorted(VIEWS.glob("*.sql")):
+        if names is not None and path.stem not in names:
+            continue
         body = path.read_text(encoding="utf-8")
         connection.execute(f"create view if not exists {path.stem} as\n{body}")
 

@@ -1,4 +1,4 @@
-"""How each measured column comes to be: data beside this file, and the page that is made from it."""
+"""How each measured column comes to be: data beside this file, and the page made from it."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -22,8 +22,8 @@ NOT_MEASURED = frozenset({
 
 _HEAD = """# Metrics
 
-Generated from `steps/lib/tables.py` and `steps/lib/measured.yaml` by `make docs`: every number that is
-measured, with what it must not be taken for. Questions and comparisons are made of these.
+Generated from `steps/lib/tables.py` and `steps/lib/measured.yaml` by `make docs`: every number that
+is measured, with what it must not be taken for. Questions and comparisons are made of these.
 """
 
 

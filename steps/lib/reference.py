@@ -6,6 +6,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
+
+from steps.lib.database import add_views
 from steps.lib.gates.page import gates_page
 from steps.lib.measured import metrics_page
 from steps.lib.tables import SCHEMA_VERSION, TABLES, Column
@@ -19,6 +22,7 @@ def pages() -> dict[str, str]:
         "tables.md": tables_page(),
         "metrics.md": metrics_page(),
         "gates.md": gates_page(),
+        "published.md": published_page(),
     }
 
 
@@ -29,6 +33,29 @@ def tables_page() -> str:
         f"{SCHEMA_VERSION}. Views of the same names are what questions and `cnibench sql` see.\n"
     )
     return head + "".join(_table(name, columns) for name, columns in TABLES.items())
+
+
+def published_page() -> str:
+    """What sources have published, with what may be concluded from it; in Markdown."""
+    connection = duckdb.connect()
+    add_views(connection, ("published", "published_conclusions"))
+    lines = [
+        "# Published figures\n\nGenerated from `queries/views/published*.sql` by `make docs`. "
+        "`cnibench ask beside-published --campaign NAME`\nshows them beside what was measured "
+        "here; differences of method stand at the head of each matrix file.\n\n"
+        "| source | published as | path | traffic | streams | figure | unit | ours |\n"
+        "|---|---|---|---|---|---|---|---|"
+    ]
+    found = connection.execute(
+        "select source, published_as, path, traffic, streams, if(published_low = published_high, "
+        "published_low::varchar, published_low || ' to ' || published_high), unit, plugin "
+        "from published"
+    ).fetchall()
+    lines += [f"| {' | '.join('-' if v is None else str(v) for v in row)} |" for row in found]
+    lines += ["", "| source | unit | what may be concluded |", "|---|---|---|"]
+    said = connection.execute("select * from published_conclusions").fetchall()
+    lines += [f"| {source} | {unit or '-'} | {may} |" for source, unit, may in said]
+    return "\n".join(lines) + "\n"
 
 
 def _table(name: str, columns: tuple[Column, ...]) -> str:
