@@ -148,6 +148,9 @@ def _explained_bytes(e: Evidence) -> dict[str, float]:
         return found
     sender = "server" if traffic.direction == "reverse" else "client"
     sent = float(record.metrics.get("sent_bits_per_s") or 0) / 8 * wall_s
+    if traffic.direction == "both":
+        back = float(record.metrics.get("sent_reverse_bits_per_s") or 0) / 8 * wall_s
+        found["server"] += back
     if isinstance(traffic, UdpStream):
         found[sender] += sent * (1 + headers / traffic.message_bytes)
     else:

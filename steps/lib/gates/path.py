@@ -149,7 +149,8 @@ def payload_bytes(e: Evidence) -> float:
     """
     metrics, wall_s = e.the_record.metrics, e.the_window.cpu.wall_s
     if isinstance(e.cell.traffic, Stream):
-        return 0.9 * float(metrics["throughput_bits_per_s"] or 0) / 8 * wall_s
+        ways = ("throughput_bits_per_s", "throughput_reverse_bits_per_s")
+        return 0.9 * max(float(metrics.get(way) or 0) for way in ways) / 8 * wall_s
     traffic = e.cell.traffic
     headers = UDP_IP_HEADERS_BYTES if traffic.protocol == "udp" else TCP_IP_HEADERS_BYTES
     size = headers + max(traffic.request_bytes, traffic.response_bytes)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, FieldError, Model, Name
 from steps.lib.models.path import PathName
 
-Direction = Literal["forward", "reverse"]
+Direction = Literal["forward", "reverse", "both"]
 
 UDP_PAYLOAD_BYTES_MAX = 65_507
 """65,535 less the headers of IPv4 (20) and UDP (8)."""
@@ -25,11 +25,15 @@ class Timed(Model):
 
 
 class Stream(Timed):
-    """Bulk data in one direction (iperf3)."""
+    """Bulk data in one direction, or in both at once (iperf3)."""
 
     streams: int = Field(default=1, ge=1, le=128)
     message_bytes: int = Field(ge=16, le=1 << 20, description="Size of one write or datagram")
-    direction: Direction = "forward"
+    direction: Direction = Field(
+        default="forward",
+        description="Who sends: the client, the server, or both at once, each on `streams` "
+        "connections of their own; each direction's goodput is a column of its own",
+    )
     omit_s: int = Field(ge=0, le=60, description="Seconds of slow start left out")
 
 
@@ -69,6 +73,12 @@ class UdpStream(Stream):
 
     @model_validator(mode="after")
     def _each_stream_can_have_its_share(self) -> Self:
+        if self.direction == "both":
+            raise FieldError(
+                "'both' is for tcp-stream only: of UDP in both directions iperf3 does not tell "
+                "what the client received; write `forward` and `reverse` as two cells",
+                "direction",
+            )
         if self.rate_bits_per_s % self.streams:
             raise ValueError(
                 f"rate_bits_per_s {self.rate_bits_per_s} is not a multiple of streams "
