@@ -88,6 +88,13 @@ def test_every_cell_of_every_matrix_is_to_run_or_says_why_not(
     assert cost.cells["to run"], "the target can do some of it"
 
 
+def test_a_family_that_the_target_has_no_addresses_of_is_planned_with_the_reason() -> None:
+    ipv6 = TCP | {"id": "tcp-ipv6", "family": "ipv6"}
+    reasons = {c.id: c.unsupported_reason for _, c in make_plan(job(PLUGINS, of=matrix(TCP, ipv6)))}
+    assert reasons["cross-node.tcp-1"] is None
+    assert "IPv4 addresses only" in (reasons["cross-node.tcp-ipv6"] or "")
+
+
 def test_paths_that_no_target_has_are_planned_with_the_reason() -> None:
     absent = [name for name, path in PATHS.items() if path.absent]
     plan = make_plan(job(("bridge-routes",), of=matrix(TCP, paths=absent)))

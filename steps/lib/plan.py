@@ -34,6 +34,8 @@ Role = Literal["cell", "reference"]
 
 NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
 
+NO_IPV6 = "nodes and pods are given IPv4 addresses only, and only those are dialled"
+
 UDP_HEADERS_BYTES = 28
 """IPv4 (20) and UDP (8) headers around a datagram's payload."""
 
@@ -76,7 +78,7 @@ class Block:
             planned.insert(0, ("reference.start", "reference", reference))
             planned.append(("reference.end", "reference", reference))
         return tuple(
-            PlannedCell(id, role, cell, order, self.unsupported(cell.path))
+            PlannedCell(id, role, cell, order, self.unsupported(cell.path) or _family(cell))
             for order, (id, role, cell) in enumerate(planned)
         )
 
@@ -191,6 +193,11 @@ def pod_mtu(job: Job, plugin: Plugin, profile: Profile) -> int:
 def _wrong_target(job: Job, plugin: Plugin) -> str | None:
     kind = job.campaign.target.kind
     return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
+
+
+def _family(cell: Cell) -> str | None:
+    """Why the cell cannot have the address family that it asks for."""
+    return NO_IPV6 if cell.traffic.family == "ipv6" else None
 
 
 def _target_lacks(target: TargetSpec, path: PathName) -> str | None:

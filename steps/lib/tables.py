@@ -57,6 +57,7 @@ _CELL_IDENTITY = (
     ),
     _text("path", "Who talks to whom"),
     _text("traffic", "Kind of traffic: tcp-stream, udp-stream, tcp-rr, tcp-crr, udp-rr"),
+    _text("family", "Address family: ipv4, ipv6; null in rows from before it could be asked for"),
     _text("protocol", "Transport protocol"),
     _text(
         "direction",

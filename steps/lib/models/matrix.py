@@ -10,6 +10,8 @@ from steps.lib.models.path import PathName
 
 Direction = Literal["forward", "reverse", "both"]
 
+AddressFamily = Literal["ipv4", "ipv6"]
+
 UDP_PAYLOAD_BYTES_MAX = 65_507
 """65,535 less the headers of IPv4 (20) and UDP (8)."""
 
@@ -22,6 +24,9 @@ class Timed(Model):
         default=(), description="Only these; empty = all of the matrix"
     )
     duration_s: int = Field(ge=1, le=3600, description="Measured seconds, after `omit_s`")
+    family: AddressFamily = Field(
+        default="ipv4", description="Of the addresses; planned as unsupported where there are none"
+    )
 
 
 class Stream(Timed):
@@ -197,6 +202,7 @@ class Cell(Model):
         return {
             "path": self.path,
             "traffic": traffic.kind,
+            "family": traffic.family,
             "protocol": traffic.protocol,
             "direction": stream.direction if stream else None,
             "streams": stream.streams if stream else 1,

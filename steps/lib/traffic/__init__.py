@@ -20,7 +20,7 @@ def asked(traffic: Traffic) -> dict[str, str | int | None]:
 
     A bulk test without a stated rate asks for none: a tool that paced it did something else.
     """
-    parameters = traffic.model_dump(exclude={"id", "paths", "tool"}) | {
+    parameters = traffic.model_dump(exclude={"id", "paths", "tool", "family"}) | {
         "protocol": traffic.protocol
     }
     if isinstance(traffic, Stream):
