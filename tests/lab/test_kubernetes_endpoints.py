@@ -39,6 +39,7 @@ PATH_NAMES: list[PathName] = [
     "pod-service",
     "external-service",
     "host-to-host",
+    "host-service",
 ]
 
 
