@@ -33,14 +33,9 @@ COUNTING = (
     "echo bad >&2; printf 'no newline'; exit 3",
 )
 PATH_NAMES: list[PathName] = [
-    "in-pod",
-    "same-node",
-    "cross-node",
-    "pod-service",
-    "external-service",
-    "host-to-host",
+    "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host",
     "host-service",
-]
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
