@@ -157,8 +157,8 @@ def parsed(found: Run, made: Traffic) -> ToolRecord:
         traffic(DATAGRAMS, rate_per_s=2000, omit_s=0), traffic(DISTRIBUTION, kind="tcp-crr"),
     ],
     ids=[
-        "tcp", "tcp-4-reverse", "udp-4", "tcp-2-both", "udp-reverse", "tcp-no-omit", "rr", "rr-sizes",
-        "distribution", "datagrams", "paced", "connections",
+        "tcp", "tcp-4-reverse", "udp-4", "tcp-2-both", "udp-reverse", "tcp-no-omit", "rr",
+        "rr-sizes", "distribution", "datagrams", "paced", "connections",
     ],
 )  # fmt: skip
 def test_a_run_does_what_was_asked_and_marks_its_window(pair: Pair, made: Traffic) -> None:

@@ -34,7 +34,7 @@ COUNTING = (
 )
 PATH_NAMES: list[PathName] = [
     "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host",
-    "host-service",
+    "pod-headless", "pod-external",
 ]  # fmt: skip
 
 
@@ -63,9 +63,9 @@ def ends_of(stack: ExitStack, endpoints: Endpoints, name: PathName) -> Ends:
     path = PATHS[name]
     place = path.server or path.client
     ports = (PORT,) if path.published else ()
-    server = stack.enter_context(
-        endpoints.make(EndpointRequest("server", place.kind, place.node_index, ports))
-    )
+    by_name = path.address == "name"
+    request = EndpointRequest("server", place.kind, place.node_index, ports, headless=by_name)
+    server = stack.enter_context(endpoints.make(request))
     client: Endpoint = server
     if path.server is not None:
         request = EndpointRequest("client", path.client.kind, path.client.node_index)
@@ -76,6 +76,8 @@ def ends_of(stack: ExitStack, endpoints: Endpoints, name: PathName) -> Ends:
         "node": server.node.address,
         "service": server.service_address or "",
     }
+    if by_name:
+        return Ends(client, server, endpoints.resolve(client, server))
     return Ends(client, server, addresses[path.address])
 
 
