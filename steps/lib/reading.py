@@ -23,11 +23,6 @@ class Ends:
         return self.address.startswith("127.") or self.client.address == self.server.address
 
     @property
-    def loopback(self) -> bool:
-        """Whether what the client sends never leaves its network namespace."""
-        return self.address.startswith("127.") or self.client.address == self.address
-
-    @property
     def probe_address(self) -> str:
         """Where a ping goes: a Service's address answers on the Service's ports only."""
         virtual = self.address == self.server.service_address
