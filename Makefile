@@ -9,7 +9,7 @@ compile := .tools/uv/uv pip compile --system-certs --quiet --universal --generat
 	--python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .PHONY: help setup demo test lint format render check-render bench bench-statistics schema docs lock clean \
-	lab-setup lab-up lab-demo lab-status lab-down test-lab bench-lab
+	lab-setup lab-up lab-demo lab-status lab-down test-lab bench-lab site
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,10 @@ check-render: setup ## Fail when the committed Argo manifests are not what the c
 bench: setup ## Print how the product compares with its aims, and keep it in bench.json
 	$(bin)/python -m benchmarks.planning --json bench.json
 	$(bin)/python -m benchmarks.queries --json bench.json
+	$(bin)/python -m benchmarks.collect --json bench.json
 	$(bin)/python -m benchmarks.overhead --json bench.json
 	$(bin)/python -m benchmarks.cycles --json bench.json
+	$(bin)/python -m benchmarks.watching --json bench.json
 
 bench-statistics: setup ## Print false alarms and differences missed by four rules on the same data
 	OMP_NUM_THREADS=1 $(bin)/python -m benchmarks.statistics --json bench.json
@@ -80,10 +82,14 @@ docs: setup ## Write the generated pages of docs/
 	$(bin)/python -m steps.lib.reference
 	$(bin)/python -m workflows.access
 
+site: setup ## Render docs/ to site/, with the latest campaign's report as the example
+	@images/site/make.sh
+
 lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest versions
 	$(compile) --extra dev --fork-strategy fewest --output-file requirements.lock pyproject.toml
 	$(compile) --output-file images/uv/requirements.lock images/uv/requirements.in
+	$(compile) --output-file images/site/requirements.lock images/site/requirements.in
 	$(compile) --output-file images/go/requirements.lock images/go/requirements.in
 
 clean: ## Remove what was made in this clone; the cache in ~/.cache/cnibench stays
-	rm --recursive --force .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info build
+	rm --recursive --force site docs/example-report.html .venv .tools .mypy_cache .pytest_cache .ruff_cache *.egg-info build

@@ -10,6 +10,8 @@ counters, and what sampling takes: ratios of neighbouring runs, of throughput an
 
 import math
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import mean, median, stdev
 
@@ -34,6 +36,14 @@ cost, divided by twenty, is told better."""
 
 LIMITS = Limits(busy_percent_max_before_start=30)
 ATTEMPTS_MAX = 5
+
+
+Watching = Callable[[NamespacesTarget, Ends], AbstractContextManager[object]]
+
+
+def not_watching(target: NamespacesTarget, ends: Ends) -> AbstractContextManager[object]:
+    """Nothing is done beside the traffic."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ def main() -> None:
         for number in range(arguments.runs):
             turn = number % len(FREQUENCIES_HZ)
             for hz in FREQUENCIES_HZ[turn:] + FREQUENCIES_HZ[:turn]:
-                found[hz].append(_quiet_run(target, hz, arguments.seconds))
+                found[hz].append(quiet_run(target, hz, arguments.seconds))
     finally:
         target.save_state(None)
         target.discard()
@@ -91,17 +101,25 @@ def _spread(values: list[float]) -> float:
 
 
 def _costs(found: dict[int, list[Run]]) -> list[Figure]:
-    """Ratios of neighbours, since they met the same machine."""
     figures = []
     for hz in FREQUENCIES_HZ[1:]:
-        pairs = list(zip(found[0], found[hz], strict=True))
-        slower = [without.segments_per_s / run.segments_per_s for without, run in pairs]
-        dearer = [run.own_s_per_segment / without.own_s_per_segment for without, run in pairs]
-        figures.append(_ratio(f"{hz} Hz: throughput without / with", slower))
-        figures.append(_ratio(f"{hz} Hz: CPU per packet with / without", dearer))
+        figures += cost(f"{hz} Hz", found[0], found[hz])
+    pairs = zip(found[0], found[HIGH_HZ], strict=True)
+    dearer = [run.own_s_per_segment / without.own_s_per_segment for without, run in pairs]
     part = DEFAULT_HZ / HIGH_HZ
     scaled = [1 + (ratio - 1) * part for ratio in dearer]
     return [*figures, _ratio(f"{DEFAULT_HZ} Hz: CPU per packet, from that at {HIGH_HZ} Hz", scaled)]
+
+
+def cost(of: str, without: list[Run], having: list[Run]) -> list[Figure]:
+    """Ratios of neighbours, since they met the same machine."""
+    pairs = list(zip(without, having, strict=True))
+    slower = [bare.segments_per_s / run.segments_per_s for bare, run in pairs]
+    dearer = [run.own_s_per_segment / bare.own_s_per_segment for bare, run in pairs]
+    return [
+        _ratio(f"{of}: throughput without / with", slower),
+        _ratio(f"{of}: CPU per packet with / without", dearer),
+    ]
 
 
 def _ratio(name: str, ratios: list[float]) -> Figure:
@@ -110,17 +128,19 @@ def _ratio(name: str, ratios: list[float]) -> Figure:
     return Figure(f"{name} (±{error:.4f})", median(ratios), "", 1.01)
 
 
-def _quiet_run(target: NamespacesTarget, hz: int, seconds: int) -> Run:
+def quiet_run(
+    target: NamespacesTarget, hz: int, seconds: int, watching: Watching = not_watching
+) -> Run:
     """A run that the noise gates would let pass; the last one if there is none."""
     for attempt in range(ATTEMPTS_MAX):
-        run = _run(target, hz, seconds)
+        run = _run(target, hz, seconds, watching)
         if run.is_quiet:
             break
         sys.stderr.write(f"{hz} Hz: run {attempt + 1} met noise\n")
     return run
 
 
-def _run(target: NamespacesTarget, hz: int, seconds: int) -> Run:
+def _run(target: NamespacesTarget, hz: int, seconds: int, watching: Watching) -> Run:
     traffic = TcpStream(
         id="tcp-1",
         kind="tcp-stream",
@@ -132,7 +152,11 @@ def _run(target: NamespacesTarget, hz: int, seconds: int) -> Run:
     planned = PlannedCell("benchmark", "cell", Cell(path=PATH, traffic=traffic), 0)
     tool = tool_for(traffic)
     wait_until_quiet(target, LIMITS.busy_percent_max_before_start)
-    with endpoints(target, PATHS[PATH], tool) as ends, target.sampling(hz) as sampling:
+    with (
+        endpoints(target, PATHS[PATH], tool, traffic) as ends,
+        target.sampling(hz) as sampling,
+        watching(target, ends),
+    ):
         window = run_traffic(target, tool, planned, ends).window(ends)
         if window is None:
             raise RefusedError("the tool did not report both ends of its window")

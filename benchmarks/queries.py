@@ -1,17 +1,22 @@
 """How long every question takes over a million measurements and sixty million intervals.
 
-Each is asked about all campaigns of the store at once, and about one, as ``cnibench ask`` does. The
-store is made once and kept in ``--folder``.
+Each is asked about all campaigns of the store at once, and about one, as ``cnibench ask`` does.
+Beside the former stands how long DuckDB takes to read the same columns alone. The store is made
+once and kept in ``--folder``.
 """
 
+import json
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import duckdb
 
@@ -20,9 +25,11 @@ from benchmarks.report import Figure, finish, options
 from steps.lib.database import open_database
 from steps.lib.questions import load_questions, prepare, statement_of
 from steps.lib.store import Store, open_store
+from steps.lib.tables import TABLES
 
 REPEATS = 3
 AIM_S = 1.0
+AIM_TIMES = 10.0
 INTERVALS = "select count(*), max(bits_per_s) from intervals"
 
 
@@ -57,11 +64,47 @@ def _opened(store: Store, name: str, aim_s: float) -> Figure:
 def _asked(database: duckdb.DuckDBPyConnection) -> list[Figure]:
     figures = []
     for name, question in load_questions().items():
-        for scope, campaign in (("all campaigns", None), ("one campaign", "campaign-050")):
+        for scope, campaign in (("one campaign", "campaign-050"), ("all campaigns", None)):
             prepare(database, question, {"campaign": campaign})
             figures.append(_timed(database, f"{name}, {scope}", statement_of(name)))
+        bare_s = _bare_scan_s(database, statement_of(name))
+        figures.append(Figure(f"{name}, bare scan", bare_s, "s", AIM_S))
+        times = figures[-2].value / bare_s
+        figures.append(Figure(f"{name}, all campaigns / bare scan", times, "times", AIM_TIMES))
     figures.append(_timed(database, "all intervals counted", INTERVALS))
     return figures
+
+
+def _bare_scan_s(database: duckdb.DuckDBPyConnection, statement: str) -> float:
+    """Reading what the plan of a statement reads, each scan once, and doing nothing with it."""
+    plan = database.execute(f"explain (format json) {statement}").fetchall()[0][1]
+    scans = {_columns(node) for node in _nodes(json.loads(plan)) if "PARQUET" in node["name"]}
+    wanted = [(columns, _table_of(columns)) for columns in scans if columns]
+    selects = [
+        f"select {', '.join(f'first({c})' for c in sorted(columns))} from {table}"
+        for columns, table in wanted
+    ]
+    return sum(_timed(database, "", select).value for select in selects)
+
+
+def _nodes(tree: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for node in tree:
+        yield node
+        yield from _nodes(node["children"])
+
+
+def _columns(scan: dict[str, Any]) -> frozenset[str]:
+    """What a scan reads: the plan has one name or a list, and filters as text."""
+    found = scan["extra_info"].get("Projections") or []
+    named = {found} if isinstance(found, str) else set(found)
+    words = set(re.findall(r"\w+", str(scan["extra_info"].get("Filters"))))
+    known = {column.name for columns in TABLES.values() for column in columns}
+    return frozenset((named | words) & known)
+
+
+def _table_of(columns: frozenset[str]) -> str:
+    """The smallest table that has them; the plan does not name it."""
+    return next(t for t, of in TABLES.items() if columns <= {column.name for column in of})
 
 
 def _timed(database: duckdb.DuckDBPyConnection, name: str, statement: str) -> Figure:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
+from steps.lib.sql import sql_type
 from steps.lib.store import open_store
 from steps.lib.tables import TABLES
 
@@ -20,6 +20,11 @@ CELLS_OF_CAMPAIGN = 10_000
 """10 plugins x 4 profiles x 5 repeats x 50 cells."""
 
 INTERVALS_OF_CELL = 60
+
+BUCKETS_OF_CELL = 40
+"""Of cells of transactions, three in ten."""
+
+_PATHS = "['cross-node', 'same-node', 'pod-service', 'pod-to-node-port', 'host-to-pod'][ce % 5 + 1]"
 
 _CELLS = """(
     select number, {campaign} as c, number // 1000 as pl, (number // 250) % 4 as pr,
@@ -37,13 +42,14 @@ _BLOCK = {
 _INSTALL = {"install_id": "printf('%d-%d-%d-%d', c, pl, pr, rep)"}
 
 _CELL = _BLOCK | {
-    "cell": "printf('path-%d.traffic-%d', ce % 5, ce // 5)",
+    "cell": f"printf('%s.traffic-%d', {_PATHS}, ce // 5)",
     "role": "'cell'",
-    "path": "printf('path-%d', ce % 5)",
+    "path": _PATHS,
     "traffic": "if(ce // 5 < 7, 'tcp-stream', 'tcp-rr')",
     "protocol": "'tcp'",
     "direction": "if(ce // 5 < 7, 'forward', null)",
-    "streams": "1",
+    "streams": "if(ce // 5 < 7, 1 << (ce // 5), 1)",
+    "request_bytes": "if(ce // 5 < 7, null, 1 << (ce // 5))",
     "duration_s_asked": "60",
     "omit_s": "3",
 }
@@ -96,6 +102,12 @@ _MEASUREMENT = (
 )
 _NOISE = "(0.9 + (dice % 1000) / 5000)"
 
+_DOCUMENT = """json_object('plugins', list_transform(range(10), lambda n: {
+    'name': printf('plugin-%d', n),
+    'variant': if(n % 2 = 1, {'of': printf('plugin-%d', n - 1), 'adds': 'overlay'}, null),
+    'features': {'dataplane': {'claimed': 'routes', 'source': 'here', 'verified': 'seen'}}
+}))"""
+
 _BLOCKS = "(select distinct c, pl, pr, rep from {cells}) as blocks"
 
 _TABLES: dict[str, tuple[str, Mapping[str, str]]] = {
@@ -104,6 +116,8 @@ _TABLES: dict[str, tuple[str, Mapping[str, str]]] = {
         {
             "campaign": _BLOCK["campaign"],
             "baseline_plugin": "'plugin-0'",
+            "document": _DOCUMENT,
+            "environment_class": "'single-kernel'",
             "created_at": "timestamptz '2026-01-01 00:00:00+00' + to_days(c)",
         },
     ),
@@ -144,6 +158,16 @@ _TABLES: dict[str, tuple[str, Mapping[str, str]]] = {
             "retransmits": "s",
         },
     ),
+    "histograms": (
+        f"(select * from {{cells}} where ce // 5 >= 7 and {_OK}), "
+        f"range({BUCKETS_OF_CELL}) as buckets(b)",
+        {name: _MEASUREMENT[name] for name in ("campaign", "block", "cell", "measurement_id")}
+        | {
+            "low_us": "20 * 1.1 ** b",
+            "high_us": "20 * 1.1 ** (b + 1)",
+            "transactions": "1 + (dice + b) % (100000 // (b + 1))",
+        },
+    ),
 }
 
 
@@ -169,7 +193,7 @@ def make_store(folder: Path) -> Path:
 
 def _select(table: str, source: str, columns: Mapping[str, str]) -> str:
     chosen = [
-        f"({columns.get(c.name, 'null')})::{_sql_type(c.type)} as {c.name}" for c in TABLES[table]
+        f"({columns.get(c.name, 'null')})::{sql_type(c.type)} as {c.name}" for c in TABLES[table]
     ]
     return f"select {', '.join(chosen)} from {source}".replace("{noise}", _NOISE)
 
@@ -182,17 +206,6 @@ def _write(
     cells = _CELLS.replace("{campaign}", str(campaign))
     statement = select.replace("{cells}", cells).replace("{campaign}", str(campaign))
     connection.execute(f"copy ({statement}) to '{path}' (format parquet, compression zstd)")
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    if pa.types.is_list(kind):
-        return f"{_sql_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        return f"struct({', '.join(f'{f.name} {_sql_type(f.type)}' for f in kind)})"
-    if pa.types.is_map(kind):
-        return f"map({_sql_type(kind.key_type)}, {_sql_type(kind.item_type)})"
-    names = {pa.string(): "varchar", pa.int64(): "bigint", pa.float64(): "double"}
-    return names.get(kind, "timestamptz")
 
 
 if __name__ == "__main__":

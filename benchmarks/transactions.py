@@ -65,7 +65,7 @@ def _run(target: NamespacesTarget, kind: str, tool_name: str, seconds: int) -> R
     planned = PlannedCell("benchmark", "cell", Cell(path=PATH, traffic=traffic), 0)
     tool = tool_for(traffic)
     wait_until_quiet(target, BUSY_PERCENT_MAX)
-    with endpoints(target, PATHS[PATH], tool) as ends:
+    with endpoints(target, PATHS[PATH], tool, traffic) as ends:
         run = run_traffic(target, tool, planned, ends)
         window = run.window(ends)
     if window is None:

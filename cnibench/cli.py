@@ -4,7 +4,6 @@ What takes a second or more to load (Hera, matplotlib) is imported by the verb t
 """
 
 import signal
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from cnibench import show
+from cnibench.cli_collect import collect
 from cnibench.cli_compare import compare, show_blocks_needed
 from cnibench.cli_features import features as show_features
 from cnibench.cli_history import history
 from cnibench.cli_import import import_results
+from cnibench.cli_sql import sql
 from cnibench.comparison import comparison
 from steps.lib import locking, sources
 from steps.lib.catalog import Catalog, Job, load_job
@@ -46,6 +47,16 @@ class Tools(StrEnum):
 
 
 CampaignFile = Annotated[Path, typer.Argument(help="Campaign file (YAML)")]
+
+
+class ReportForm(StrEnum):
+    """Forms of a report."""
+
+    html = "html"
+    markdown = "markdown"
+    table = "table"
+
+
 StoreOption = Annotated[
     str,
     typer.Option("--store", envvar="CNIBENCH_STORE", help="Directory, or s3://bucket/prefix"),
@@ -122,22 +133,25 @@ def ask(
     store: StoreOption = "results",
     campaign: CampaignOption = None,
     form: FormatOption = show.Format.table,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", help="Another parameter of the question: name=value"),
+    ] = None,
 ) -> None:
     """Answer a question of `queries/` from the store."""
     database = open_database(open_store(store, create=False))
-    show.answer(ask_question(database, question, campaign), form)
+    given = dict(_name_and_value(text) for text in parameter or ())
+    show.answer(ask_question(database, question, campaign, **given), form)
 
 
-@app.command("import")
-def import_(
-    path: Annotated[
-        Path, typer.Argument(help="CSV of InfraBuilder's results of 2024", exists=True)
-    ],
-    campaign: Annotated[str, typer.Option("--campaign", help="Name for what is imported")],
-    store: StoreOption = "results",
-) -> None:
-    """Bring published results into the store, labelled as imported, in a campaign of their own."""
-    import_results(path, campaign, store)
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier() or name == "campaign":
+        raise InputError(f"--parameter {text!r}: write name=value; a campaign goes to --campaign")
+    return name, value
+
+
+app.command("import")(import_results)
 
 
 @app.command()
@@ -147,32 +161,32 @@ def questions() -> None:
 
 
 @app.command()
-def sql(
-    statement: Annotated[str, typer.Argument(help="SQL; `-` reads it from standard input")],
-    store: StoreOption = "results",
-    form: FormatOption = show.Format.table,
-) -> None:
-    """Run SQL over the store's tables: measurements, intervals, blocks, nodes, planned, ..."""
-    text = sys.stdin.read() if statement == "-" else statement
-    show.relation(open_database(open_store(store, create=False)), text, form)
-
-
-@app.command()
 def report(
     store: StoreOption = "results",
     campaign: CampaignOption = None,
     output: Annotated[Path, typer.Option("--output", help="HTML file")] = Path("report.html"),
+    form: Annotated[
+        ReportForm, typer.Option("--format", help="The page, or its first answers in brief")
+    ] = ReportForm.html,
 ) -> None:
-    """Write one static HTML file with the campaign's comparison."""
-    from cnibench.report import write_report
+    """Write one static HTML file with the campaign's comparison, or print it in brief."""
+    from cnibench.report import brief, write_report
 
     database = open_database(open_store(store, create=False))
+    if form is ReportForm.markdown:
+        typer.echo(brief.markdown(brief.brief(database, campaign)), nl=False)
+        return
+    if form is ReportForm.table:
+        brief.show_table(brief.brief(database, campaign))
+        return
     write_report(database, campaign, output)
     typer.echo(f"Report: {output.resolve()}")
 
 
 app.command()(compare)
 app.command()(history)
+app.command()(sql)
+app.command()(collect)
 
 catalog_app = typer.Typer(help="What campaigns can name.")
 app.add_typer(catalog_app, name="catalog")

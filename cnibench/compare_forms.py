@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from xml.etree import ElementTree
 
+from cnibench import show
 from steps.lib.comparing.compare import Comparison, Line
 from steps.lib.comparing.inference import Verdict
 
@@ -65,11 +66,9 @@ def markdown(comparison: Comparison) -> str:
     order = [Verdict.regressed, Verdict.improved, Verdict.inconclusive, Verdict.not_comparable]
     order.append(Verdict.equal)
     lines = sorted(comparison.lines, key=lambda line: order.index(line.verdict))
-    head = [COLUMNS, tuple("---" for _ in COLUMNS)]
-    table = [*head, *(cells(line) for line in lines)]
-    rows = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in table]
+    table = show.markdown(COLUMNS, (cells(line) for line in lines))
     sides = [f"* {text}" for text in described(comparison)]
-    return "\n".join([summary(comparison), "", *sides, "", *rows, ""])
+    return "\n".join([summary(comparison), "", *sides, "", table])
 
 
 def as_json(comparison: Comparison) -> str:

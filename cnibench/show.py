@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from steps.lib.catalog import Catalog
+from steps.lib.database import relation_of
 from steps.lib.database import sql as run_sql
+from steps.lib.errors import InputError
 from steps.lib.estimate import Estimate, estimate, rates_of, spread_of
 from steps.lib.plan import Plan
 from steps.lib.questions import Answer, Question
@@ -32,6 +36,8 @@ class Format(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+    markdown = "markdown"
+    parquet = "parquet"
 
 
 def rows(columns: Sequence[str], values: Iterable[Sequence[Any]], form: Format) -> None:
@@ -44,12 +50,32 @@ def rows(columns: Sequence[str], values: Iterable[Sequence[Any]], form: Format) 
         records = [dict(zip(columns, row, strict=True)) for row in values]
         json.dump(records, sys.stdout, indent=1, default=str)
         sys.stdout.write("\n")
+    elif form is Format.markdown:
+        sys.stdout.write(markdown(columns, ([cell(v) for v in row] for row in values)))
     else:
         headers = [name.replace("_", " ") for name in columns]
         table = Table(*headers, header_style="bold", row_styles=["", "dim"])
         for row in values:
             table.add_row(*(cell(value) for value in row))
         out.print(table)
+
+
+def markdown(columns: Sequence[str], values: Iterable[Sequence[str]]) -> str:
+    """A table for a pull request."""
+    table = [columns, ["---" for _ in columns], *values]
+    rows = (" | ".join(" ".join(c.split()).replace("|", "\\|") for c in row) for row in table)
+    return "".join(f"| {row} |\n" for row in rows)
+
+
+def parquet(relation: duckdb.DuckDBPyRelation) -> None:
+    """Write rows to standard output as Parquet, with their types."""
+    if sys.stdout.isatty():
+        raise InputError("--format parquet is not for a terminal; write it to a file by `> FILE`")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        relation.write_parquet(str(path), compression="zstd")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(path.read_bytes())
 
 
 def cell(value: Any) -> str:
@@ -63,10 +89,18 @@ def cell(value: Any) -> str:
 
 def answer(answered: Answer, form: Format) -> None:
     """The rows of a question; in a table what all rows share is said once, above it."""
+    if form is Format.parquet:
+        parquet(answered.relation)
+        return
     if form is not Format.table:
         rows(answered.columns, answered.rows, form)
         return
     out.print(f"[bold]{answered.question.description}[/bold] ({answered.question.grain})")
+    if answered.remark:
+        out.print(answered.remark, highlight=False, markup=False)
+    if not answered.rows:
+        out.print("no rows: nothing that was measured answers this; see `cnibench ask coverage`")
+        return
     columns = list(zip(*answered.rows, strict=True))
     shared = {n: v[0] for n, v in zip(answered.columns, columns, strict=False) if _all_equal(v)}
     said = [f"{name}: {cell(value)}" for name, value in shared.items() if value is not None]
@@ -83,6 +117,9 @@ def _all_equal(values: Sequence[Any]) -> bool:
 
 def relation(database: duckdb.DuckDBPyConnection, statement: str, form: Format) -> None:
     """The result of any SQL."""
+    if form is Format.parquet:
+        parquet(relation_of(database, statement))
+        return
     columns, values = run_sql(database, statement)
     rows(columns, values, form)
 

@@ -1,5 +1,6 @@
 """What runs of a lab, as facts and as a table."""
 
+import sys
 import time
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from steps.lib.targets.namespaces import netns
 
 UP, SOMETHING_DOWN, NOTHING_HERE = 0, 1, 3
 """Exit statuses of ``status``."""
+
+WIDTH_OF_FILES = 160
+"""Columns, where no person's terminal is written to: no remark is broken into lines."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def pieces(lab: Lab) -> list[Piece]:
 
 def show(lab: Lab) -> int:
     """Print the table and how to use the lab; the exit status."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
     found = pieces(lab)
     if not found:
         console.print(f"nothing of the lab {lab.name!r} is here; bring it up by `make lab-up`")

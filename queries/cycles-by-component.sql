@@ -16,6 +16,10 @@ runs as (
         getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
+sampled as (
+    select * from runs where len(cpu_components) > 0
+),
+
 -- One row per run and component; idle time costs nothing, but cycles
 -- that are counted are those of CPUs that poll while idle, too.
 parts as (
@@ -32,13 +36,13 @@ parts as (
         part.samples,
         part.samples
             / sum(part.samples) over (partition by measurement_id) as share,
-    from runs, unnest(cpu_components) as parts_of_run (part)
+    from sampled, unnest(cpu_components) as parts_of_run (part)
     where
         part.component != 'idle'
         and (part.component != 'polling' or cycles_source = 'perf')
 ),
 
-candidates as (
+by_source as materialized (
     select
         campaign,
         cell,
@@ -46,14 +50,25 @@ candidates as (
         profile,
         cycles_source,
         packets_source,
-        count(*) as blocks,
-        count(cycles_per_packet) as blocks_with_packets,
-        avg(cycles_per_packet) as cycles_per_packet_total,
-        min(environment)
-            != max(environment) as environments_differ,
+        count(cpu_components) as blocks,
+        count(cycles_per_packet) filter (
+            cpu_components is not null
+        ) as blocks_with_packets,
+        avg(cycles_per_packet) filter (
+            cpu_components is not null
+        ) as cycles_per_packet_total,
+        min(environment) filter (cpu_components is not null)
+            != max(environment) filter (cpu_components is not null)
+            as environments_differ,
+        max(cpu_components_absent_because) filter (
+            cpu_components is null
+        ) as absent_because,
     from runs
-    where cpu_components is not null
     group by all
+),
+
+candidates as (
+    select * exclude (absent_because) from by_source where blocks > 0
 ),
 
 -- A component that a run did not see is a share of zero there.
@@ -88,9 +103,8 @@ unsampled as (
         cell,
         plugin,
         profile,
-        max(cpu_components_absent_because) as absent_because,
-    from runs
-    where cpu_components is null
+        max(absent_because) as absent_because,
+    from by_source
     group by all
 ),
 

@@ -19,6 +19,9 @@ measured as (
         median(rate) as rate_median,
         min(rate) as rate_min,
         max(rate) as rate_max,
+        -- Of all blocks or of none: those that moved nothing must not drop out.
+        if(count(rate_logarithm) = count(*), avg(rate_logarithm), null) as mean,
+        var_samp(rate_logarithm) as variance,
         min(environment)
             != max(environment) as environments_differ,
     from comparable
@@ -41,24 +44,72 @@ candidates as (
     left join campaigns using (campaign)
 ),
 
--- A candidate is ahead of another when its slowest run beats the other's
--- fastest.
-ranks as (
+contenders as materialized (
+    select campaign, cell, plugin, profile, blocks, mean, variance,
+    from candidates
+    where not is_baseline and blocks > 0
+),
+
+-- A candidate is ahead of another when Welch's 95 % interval of the ratio of
+-- their rates lies above 1. Being told apart is not transitive: one in the middle
+-- may be neither behind the first nor ahead of the last. So each has the range of
+-- places that the numbers allow, and those that are not told apart overlap.
+pairs as (
     select
         behind.campaign,
         behind.cell,
+        ahead.plugin as plugin_ahead,
+        ahead.profile as profile_ahead,
         behind.plugin,
         behind.profile,
-        1 + count(ahead.plugin) as rank,
-    from candidates as behind
-    left join candidates as ahead
-        on
-            ahead.campaign = behind.campaign
-            and ahead.cell = behind.cell
-            and ahead.rate_min > behind.rate_max
-            and not ahead.is_baseline
-    where not behind.is_baseline and behind.blocks > 0
+        ahead.mean - behind.mean as difference,
+        welch_error(
+            ahead.variance, ahead.blocks, behind.variance, behind.blocks
+        ) as error,
+        welch_freedom(
+            ahead.variance, ahead.blocks, behind.variance, behind.blocks
+        ) as freedom,
+    from contenders as behind
+    inner join contenders as ahead using (campaign, cell)
+    where ahead.mean > behind.mean
+),
+
+decided as (
+    select *
+    from pairs
+    -- Without any variance there is no freedom to speak of.
+    where difference > 1e-12 + coalesce(t_95(freedom), 0) * error
+),
+
+behind_others as (
+    select campaign, cell, plugin, profile, count(*) as others_ahead,
+    from decided
     group by all
+),
+
+ahead_of_others as (
+    select
+        campaign,
+        cell,
+        plugin_ahead as plugin,
+        profile_ahead as profile,
+        count(*) as others_behind,
+    from decided
+    group by all
+),
+
+ranks as (
+    select
+        campaign,
+        cell,
+        plugin,
+        profile,
+        1 + coalesce(others_ahead, 0) as rank,
+        count(*) over (partition by campaign, cell)
+            - coalesce(others_behind, 0) as rank_max,
+    from contenders
+    left join behind_others using (campaign, cell, plugin, profile)
+    left join ahead_of_others using (campaign, cell, plugin, profile)
 ),
 
 final as (
@@ -68,6 +119,7 @@ final as (
         traffic,
         cell,
         rank,
+        rank_max,
         plugin,
         profile,
         is_baseline,

@@ -55,6 +55,14 @@ pairs as (
         count(*) as pairs,
         min(runs.rate / nullif(base.rate, 0)) as rate_ratio_min,
         max(runs.rate / nullif(base.rate, 0)) as rate_ratio_max,
+        if(
+            count(runs.rate_logarithm - base.rate_logarithm) = count(*),
+            avg(runs.rate_logarithm - base.rate_logarithm),
+            null
+        ) as mean,
+        t_95(count(*) - 1)
+            * stddev_samp(runs.rate_logarithm - base.rate_logarithm)
+            / sqrt(count(*)) as half_width,
     from runs
     inner join runs as base using (campaign, cell, profile, repeat)
     where base.is_baseline and not runs.is_baseline
@@ -71,6 +79,9 @@ compared as (
         candidates.rate_median / nullif(base.rate_median, 0) as rate_ratio,
         pairs.rate_ratio_min,
         pairs.rate_ratio_max,
+        exp(pairs.mean) as rate_ratio_of_pairs,
+        exp(pairs.mean - pairs.half_width) as rate_ratio_low,
+        exp(pairs.mean + pairs.half_width) as rate_ratio_high,
         candidates.cpu_s_per_work_median
             / nullif(base.cpu_s_per_work_median, 0) as cpu_per_work_ratio,
         least(candidates.environment_first, base.environment_first)
@@ -109,6 +120,9 @@ final as (
         rate_ratio,
         rate_ratio_min,
         rate_ratio_max,
+        rate_ratio_of_pairs,
+        rate_ratio_low,
+        rate_ratio_high,
         cpu_per_work_ratio,
         case
             when blocks = 0 then absent_because

@@ -70,7 +70,7 @@ candidates as (
 
 -- Materialized, or DuckDB pairs every profile with every other one first.
 base_runs as materialized (
-    select campaign, cell, plugin, profile, repeat, rate,
+    select campaign, cell, plugin, profile, repeat, rate, rate_logarithm,
     from runs
     semi join untuned
         on
@@ -88,6 +88,14 @@ pairs as (
         count(*) as pairs,
         min(runs.rate / nullif(base.rate, 0)) as rate_ratio_min,
         max(runs.rate / nullif(base.rate, 0)) as rate_ratio_max,
+        if(
+            count(runs.rate_logarithm - base.rate_logarithm) = count(*),
+            avg(runs.rate_logarithm - base.rate_logarithm),
+            null
+        ) as mean,
+        t_95(count(*) - 1)
+            * stddev_samp(runs.rate_logarithm - base.rate_logarithm)
+            / sqrt(count(*)) as half_width,
     from runs
     inner join base_runs as base using (campaign, cell, plugin, repeat)
     where runs.profile != base.profile
@@ -104,6 +112,9 @@ compared as (
         candidates.rate_median / nullif(base.rate_median, 0) as rate_ratio,
         pairs.rate_ratio_min,
         pairs.rate_ratio_max,
+        exp(pairs.mean) as rate_ratio_of_pairs,
+        exp(pairs.mean - pairs.half_width) as rate_ratio_low,
+        exp(pairs.mean + pairs.half_width) as rate_ratio_high,
         candidates.cpu_s_per_work_median
             / nullif(base.cpu_s_per_work_median, 0) as cpu_per_work_ratio,
         least(candidates.environment_first, base.environment_first)
@@ -143,6 +154,9 @@ final as (
         rate_ratio,
         rate_ratio_min,
         rate_ratio_max,
+        rate_ratio_of_pairs,
+        rate_ratio_low,
+        rate_ratio_high,
         cpu_per_work_ratio,
         case
             when blocks = 0 then absent_because

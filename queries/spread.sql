@@ -2,16 +2,10 @@
 with
 
 runs as (
-    select
-        comparable.*,
-        measurements.latency_us_p99,
-        measurements.lost_percent,
-        comparable.metric = 'transactions_per_s' as is_transactions,
+    select *, metric = 'transactions_per_s' as is_transactions
     from comparable
-    inner join measurements using (measurement_id)
     where
-        getvariable('campaign') is null
-        or comparable.campaign = getvariable('campaign')
+        getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
 wide as (

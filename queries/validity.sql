@@ -37,7 +37,7 @@ findings as (
         count(*) as findings,
         arg_min(
             {'block': block, 'cell': cell, 'evidence': entry.evidence},
-            started_at
+            (started_at, block, cell)
         ) as example,
     from checks
     group by all
@@ -50,7 +50,7 @@ findings as (
         count(*) as findings,
         arg_min(
             {'block': block, 'cell': cell, 'evidence': entry.reason},
-            started_at
+            (started_at, block, cell)
         ) as example,
     from attempts
     group by all

@@ -17,7 +17,8 @@ from steps.lib.errors import (
     RefusedError,
     TransientError,
 )
-from steps.lib.measure import Measured, failed, measure
+from steps.lib.measure import failed, measure
+from steps.lib.measured import Measured
 from steps.lib.stage import BlockInput, stage
 from steps.lib.store import measured_cells, store_measurement
 

@@ -55,8 +55,8 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
 
 
 def _probe(context: Context, path: PathName) -> None:
-    tool = tool_for(context.job.matrix.traffic[0])
-    with endpoints(context.target, PATHS[path], tool) as ends:
+    traffic = context.job.matrix.traffic[0]
+    with endpoints(context.target, PATHS[path], tool_for(traffic), traffic) as ends:
         command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.probe_address]
         status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
     if status != 0:

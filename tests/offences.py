@@ -11,10 +11,12 @@ from steps.lib import tools
 from steps.lib.catalog import Job
 from steps.lib.context import Context
 from steps.lib.evidence import offloads
-from steps.lib.measure import Measured, measure
+from steps.lib.measure import measure
+from steps.lib.measured import Measured
 from steps.lib.models import Matrix, PathName, Plugin, Profile, TargetSpec
 from steps.lib.state import BlockState
 from steps.lib.targets.namespaces.processes import Running
+from steps.lib.targets.namespaces.surroundings import Surroundings
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.observations import Counters, CpuTimes
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
@@ -29,9 +31,11 @@ class Meddled(NamespacesTarget):
     Attributes:
         place: Changes what endpoint is made.
         before: Is called just before the client's tool starts.
+        enforced: Who enforces policies, if anybody does.
         late_s: How late whoever reads is at the end of the window.
     """
 
+    enforced: Surroundings | None = None
     place: Callable[[EndpointRequest], EndpointRequest] = staticmethod(lambda request: request)
     before: Callable[[], object] = staticmethod(lambda: None)
 
@@ -46,6 +50,11 @@ class Meddled(NamespacesTarget):
         if self._readings % 4 == 3:
             time.sleep(self.late_s)
         return super().reading(places)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Of whoever enforces them."""
+        return self.enforced or super().surroundings
 
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """As ever."""

@@ -1,5 +1,6 @@
 """Made-up rows of a campaign, the same ones for the same seed: food for the tests of the report."""
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,8 @@ from steps.lib.plan import Block, Plan, PlannedCell, block_identity, cell_identi
 from steps.lib.plan import planned_rows as rows_of_plan
 from steps.lib.tables import TABLES, schema
 
-Rows = dict[str, list[dict[str, Any]]]
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
 
 START = datetime(2026, 11, 24, 19, 0, tzinfo=UTC)
 BOOT = "6c1f2a44-0000-4000-8000-000000000001"
@@ -99,6 +101,7 @@ def make_rows(job: Job, *, fail_all: bool = False, created_at: datetime = START)
             row = _measurement_row(block, cell, fail_all, created_at)
             if row is not None:
                 rows["measurements"].append(row)
+                rows["histograms"].extend(_histogram_rows(row))
     return rows
 
 
@@ -262,6 +265,20 @@ def _with_outcome(
     return (
         row | {"status": "ok"} | _numbers(row["path"], traffic, speed * dice.gauss(1, 0.015), dice)
     )
+
+
+def _histogram_rows(row: Row) -> Iterator[Row]:
+    """A distribution with a tail, of each run of transactions."""
+    rate = row.get("transactions_per_s")
+    identity = ("campaign", "block", "cell", "measurement_id")
+    if rate is None:
+        return
+    for step in range(24):
+        low = int(0.6e6 / rate * 1.15**step)
+        many = int(400_000 * math.exp(-((step - 4) ** 2) / 6 if step < 7 else -0.6 * step))
+        if many:
+            edges = {"low_us": low, "high_us": int(low * 1.15) + 1, "transactions": many}
+            yield {name: row[name] for name in identity} | edges
 
 
 def _gate(gate: str, verdict: str, evidence: str) -> dict[str, str]:

@@ -17,8 +17,9 @@ from steps.lib import generated
 from steps.lib.catalog import CATALOG, Catalog, load_job
 from steps.lib.errors import InputError
 from steps.lib.models import Applied, Features, Plugin
-from steps.lib.questions import QUERIES, load_question
+from steps.lib.questions import load_question
 from steps.lib.schemas import COMMAND, SCHEMAS, schemas
+from steps.lib.sql import QUERIES
 from tests.catalogs import CAMPAIGN, CHILD, PLUGIN, PROFILE, change, complaint, loaded, make_catalog
 
 CAMPAIGNS = CATALOG.parent / "campaigns"
@@ -50,6 +51,14 @@ def test_a_file_names_its_schema_and_fits_it_and_loads(
     validator = Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
     assert [e.message for e in validator.iter_errors(YAML(typ="safe").load(text))] == []
     load(path)
+
+
+def test_the_sibling_of_a_variant_is_another_plugin_of_the_same_targets() -> None:
+    plugins = {plugin.name: plugin for plugin in Catalog().plugins}
+    for name, plugin in plugins.items():
+        if plugin.variant:
+            assert plugin.variant.of != name
+            assert set(plugin.targets) & set(plugins[plugin.variant.of].targets), name
 
 
 def test_the_committed_schemas_are_those_of_the_models() -> None:

@@ -14,7 +14,7 @@ from steps.lib.database import open_database
 from steps.lib.executor import run_campaign
 from steps.lib.gates import GATES
 from steps.lib.gates.pitfalls import pitfalls
-from steps.lib.measured import columns, measured
+from steps.lib.metric_columns import columns, measured
 from steps.lib.models import Plugin, Profile
 from steps.lib.questions import Question, answer, load_question, load_questions
 from steps.lib.reference import pages

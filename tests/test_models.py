@@ -57,6 +57,32 @@ MISTAKES = {
             "id: tcp",
             "12: traffic.1.id: cell id 'cross-node.tcp' occurs twice; give each",
         ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    load: {streams: 3, message_bytes: 100, congestion_control: node, "
+            "rate_bits_per_s: 100000}",
+            "12: traffic.0.load: rate_bits_per_s 100000 is not a multiple of streams 3; each",
+        ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    load: {streams: 600, message_bytes: 100, congestion_control: node}",
+            "12: traffic.0.load.streams: must be at most 512, found 600",
+        ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    scale: {services: 10001}",
+            "12: traffic.0.scale.services: must be at most 10000, found 10001",
+        ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    policy: {kind: l7}",
+            "12: traffic.0.policy.kind: 'l7' is not possible; write one of: allow, default-deny",
+        ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    pairs: 65",
+            "12: traffic.0.pairs: must be at most 64, found 65 (Pairs of pods",
+        ),
         ("id: udp", f"id: {'u' * 41}", "12: traffic.1.id: expected 1 to 40 lower-case letters"),
         (
             "    rate_bits_per_s: 1000000\n",

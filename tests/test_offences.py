@@ -1,7 +1,10 @@
 """Each known way to a wrong number, committed for real: the cell is refused, by the gate's name."""
 
+import os
+import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -111,6 +114,38 @@ def test_a_foreign_flow_on_the_wire(block: Bench) -> None:
         row = block.row(UDP)
     assert (row["status"], row["reason"].split(":")[0]) == (NOISY, "foreign-wire")
     assert row["reason"].endswith("too many: client-node in")
+
+
+def test_a_load_that_ends_before_the_cell(block: Bench) -> None:
+    """Killed in the middle of the window: what follows is the latency of an idle path."""
+    load = {"streams": 2, "message_bytes": 131072, "congestion_control": "node"}
+
+    def kill(*found: int) -> None:
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+
+    def end_soon() -> None:
+        found = subprocess.check_output(["pgrep", "--full", "iperf3 --client .* 30600"], text=True)
+        ours = set(map(int, found.split())) & block.target.tools()
+        assert ours
+        timer = threading.Timer(1.5, kill, ours)
+        timer.daemon = True
+        timer.start()
+
+    row = block.row(RR | {"load": load})
+    assert (row["status"], row["load_streams"]) == ("ok", 2), row["reason"]
+    assert row["load_bits_per_s"] > 0
+    block.target.before = end_soon
+    row = block.row(RR | {"load": load})
+    assert (row["status"], row["reason"].split(":")[0]) == (INVALID, "companions"), row["reason"]
+
+
+def test_pairs_send_at_once_and_each_is_counted_by_its_receiver(block: Bench) -> None:
+    row = block.row(UDP | {"pairs": 3, "rate_bits_per_s": 20_000_000})
+    assert row["status"] == "ok", row["reason"]
+    assert [round(rate / 1e6) for rate in row["pair_bits_per_s"]] == [20, 20, 20]
+    assert row["throughput_bits_per_s"] == sum(row["pair_bits_per_s"])
+    assert (row["lost_datagrams"], row["cycles_per_packet"]) == (None, None), "of one pair only"
 
 
 # ---------- the machine

@@ -79,10 +79,12 @@ def test_the_senders_number(block: Bench, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_wrong_address_family(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     class Six(Iperf3):
-        def server_command(self, traffic: Traffic) -> Sequence[str]:
+        def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
             with netns.inside("cnib-offend.pod-server"):
                 Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6").write_text("0")
-            return ["-6" if word == "-4" else word for word in super().server_command(traffic)]
+            return [
+                "-6" if word == "-4" else word for word in super().server_command(traffic, "::1")
+            ]
 
         def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
             command = super().client_command(traffic, "::1")

@@ -9,10 +9,11 @@ from steps.lib.catalog import Catalog
 from steps.lib.components import rules
 from steps.lib.errors import InputError
 from steps.lib.estimate import estimate
-from steps.lib.models import PATHS, TargetSpec
+from steps.lib.models import PATHS, Scale, TargetSpec
 from steps.lib.plan import Unsupported, digest, make_plan, planned_rows
 from steps.lib.statistics import detectable_factor, detectable_percent
 from steps.lib.tables import schema
+from steps.lib.targets.kubernetes.population import bodies
 from tests.jobs import RR, TCP, UDP, job, matrix
 
 PLUGINS = ("host-network", "bridge-routes", "macvlan")
@@ -101,6 +102,46 @@ def test_paths_that_no_target_has_are_planned_with_the_reason() -> None:
     assert {c.cell.path: c.unsupported_reason for _, c in plan} == {
         name: PATHS[name].absent for name in absent
     }
+
+
+def test_more_pairs_than_the_target_has_room_for_are_unsupported() -> None:
+    of = matrix(TCP | {"pairs": 17}, paths=["cross-node", "host-to-pod"])
+    reasons = {c.cell.path: c.unsupported_reason for _, c in make_plan(job(PLUGINS[:1], of=of))}
+    assert reasons == {
+        "cross-node": "17 pairs at once; the target's `pairs_max` is 16",
+        "host-to-pod": "17 pairs need pods at both ends, and path host-to-pod has one that is none",
+    }
+
+
+def test_services_beside_a_cell_are_unsupported_where_there_are_none() -> None:
+    of = matrix(TCP | {"scale": {"services": 1000}})
+    (cell,) = make_plan(job(PLUGINS[:1], of=of)).blocks[0].cells
+    assert cell.unsupported_reason == "the embedded target has no Services"
+    assert cell.cell.columns["scale_endpoints"] == 1000
+
+
+def test_each_service_of_a_population_has_its_endpoints_at_addresses_nobody_has() -> None:
+    made = list(bodies(Scale(services=3, endpoints_each=2)))
+    services, slices = made[::2], made[1::2]
+    assert [body["metadata"]["name"] for body in services] == [
+        body["metadata"]["labels"]["kubernetes.io/service-name"] for body in slices
+    ]
+    assert "selector" not in services[0]["spec"], "or the control plane would look for its pods"
+    found = [
+        address for body in slices for end in body["endpoints"] for address in end["addresses"]
+    ]
+    assert found == [f"198.18.0.{number}" for number in range(6)]
+
+
+def test_what_runs_beside_a_cell_is_part_of_its_time_and_traffic() -> None:
+    load = {"streams": 400, "message_bytes": 1000, "congestion_control": "node"}
+    alone, paced, unbounded = (
+        estimate(make_plan(job(("bridge-routes",), of=matrix(UDP | more))), {}, {})
+        for more in ({}, {"load": load | {"rate_bits_per_s": 8_000_000}}, {"load": load})
+    )
+    assert alone.wall_s + 4 < paced.wall_s == unbounded.wall_s
+    assert paced.stated_bytes == alone.stated_bytes + 1_000_000 * (1 + 4.25)
+    assert (paced.unknown_cells, unbounded.unknown_cells) == (0, 1)
 
 
 def test_a_plugin_the_target_cannot_run_has_only_unsupported_cells() -> None:

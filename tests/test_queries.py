@@ -9,10 +9,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+from scipy import stats
 
+from steps.lib.comparing.inference import BLOCKS_MAX, blocks_needed
 from steps.lib.errors import InputError
 from steps.lib.questions import (
-    QUERIES,
     Question,
     UnitTest,
     answer,
@@ -21,6 +22,7 @@ from steps.lib.questions import (
     load_questions,
     statement_of,
 )
+from steps.lib.sql import MACROS, QUERIES
 from steps.lib.store.consolidated import query_schema
 from steps.lib.tables import TABLES
 
@@ -53,7 +55,7 @@ def database(given: Given, defaults: Mapping[str, Mapping[str, Any]]) -> duckdb.
 
 def equal(found: Any, expected: Any) -> bool:
     if isinstance(found, float) and isinstance(expected, int | float):
-        return math.isclose(found, expected, rel_tol=1e-9)
+        return math.isclose(found, expected, rel_tol=1e-6)
     return bool(found == expected)
 
 
@@ -71,6 +73,33 @@ def test_given_rows_give_the_expected_answer(name: str, question: Question, case
     relation = connection.sql(statement_of(name))
     broken = [i for i in question.invariants if relation.filter(f"not ({i})").fetchall()]
     assert not broken
+
+
+def test_intervals_are_those_of_students_t() -> None:
+    macros = duckdb.connect()
+    for path in MACROS.glob("*.sql"):
+        macros.execute(path.read_text())
+    for freedom in (1, 2, 3, 7, 29, 30, 31, 100, 5000):
+        (found,) = macros.execute("select t_95($f), t_90($f)", {"f": float(freedom)}).fetchall()
+        exact = (stats.t.ppf(0.975, freedom), stats.t.ppf(0.95, freedom))
+        assert found == pytest.approx(exact, rel=1e-4), freedom
+    between = macros.execute("select t_95(3.9), t_90(1.5)").fetchall()[0]
+    assert between[0] > stats.t.ppf(0.975, 3.9)
+    assert between[1] > stats.t.ppf(0.95, 1.5)
+
+
+def test_blocks_needed_in_sql_are_those_of_the_plan() -> None:
+    macros = duckdb.connect()
+    for path in MACROS.glob("*.sql"):
+        macros.execute(path.read_text())
+    statement = "select blocks_that_show($percent, sqrt(ln(1 + ($cv / 100) ** 2)))"
+    for percent in (1.0, 5.0, 20.0, 60.0):
+        for cv in (0.5, 3.0, 7.0, 25.0):
+            found = macros.execute(statement, {"percent": percent, "cv": cv}).fetchall()[0][0]
+            planned = blocks_needed(percent, cv)
+            # The plan stops its search where doubling would pass the most it knows.
+            assert planned is not None or found > BLOCKS_MAX / 2
+            assert planned is None or abs(found - planned) <= (planned > 30)
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -281,7 +281,8 @@ def put(store: Store, rows: Rows) -> None:
             same = [full(table, **r) for r in rows[table] if r["install_id"] == row["install_id"]]
             write_rows(store, table, same, **keys)
     for row in rows["measurements"]:
-        store_measurement(store, full("measurements", **row), [], [], b"")
+        own = [h for h in rows["histograms"] if h["measurement_id"] == row["measurement_id"]]
+        store_measurement(store, full("measurements", **row), [], own, b"")
 
 
 def test_a_store_gives_the_same_report_as_the_tables_in_memory(tmp_path: Path) -> None:

@@ -118,13 +118,19 @@ def traffic(fields: dict[str, Any], **changes: Any) -> Traffic:
 Killer = Callable[["subprocess.Popen[bytes]", "subprocess.Popen[bytes]"], None]
 
 
-def run(pair: Pair, made: Traffic, kill: Killer | None = None, after_s: float = 0) -> Run:
+def run(
+    pair: Pair,
+    made: Traffic,
+    kill: Killer | None = None,
+    after_s: float = 0,
+    address: str = Pair.addresses[1],
+) -> Run:
     """Server and client, from start to end, with the clock fed as ``measure`` does."""
     tool, found = tool_for(made), Run()
     with ExitStack() as stack:
-        server = stack.enter_context(pair.running(1, tool.server_command(made)))
+        server = stack.enter_context(pair.running(1, tool.server_command(made, address)))
         pair.wait_listening(tool.ports[0])
-        client = stack.enter_context(pair.running(0, tool.client_command(made, pair.addresses[1])))
+        client = stack.enter_context(pair.running(0, tool.client_command(made, address)))
         for delay_s, action in ((after_s, kill), (20, lambda client, _: client.kill())):
             if action:
                 timer = threading.Timer(delay_s, action, (client, server))
@@ -184,6 +190,27 @@ def check(pair: Pair, made: Traffic) -> None:
         if found.window_s == pytest.approx(window_s, rel=WINDOW_TOLERANCE):
             return
     pytest.fail(f"window of {found.window_s:.3f} s, the tool's intervals are {window_s:.3f} s")
+
+
+SHORT = {"omit_s": 0, "duration_s": 1}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        traffic(UDP, **SHORT),
+        traffic(UDP, direction="reverse", **SHORT),
+        traffic(DATAGRAMS, **SHORT),
+    ],
+    ids=["udp", "udp-reverse", "datagrams"],
+)
+def test_a_host_of_several_addresses_answers_from_the_one_that_was_dialled(
+    pair: Pair, made: Traffic
+) -> None:
+    second = "10.213.7.22"
+    _ip(f"-n {pair.names[1]} address replace {second}/24 dev eth0")
+    record = parsed(run(pair, made, address=second), made)
+    assert record.server_address == second
 
 
 ENDED = [traffic(each) for each in (TCP, UDP, RR, DISTRIBUTION, DATAGRAMS)]

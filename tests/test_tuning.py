@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,9 @@ from steps.lib.errors import RefusedError
 from steps.lib.models import Profile, TargetSpec
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
+from steps.lib.settle import settle
 from steps.lib.targets import open_target
+from steps.lib.targets.namespaces import netns
 from steps.lib.targets.protocol import Target
 from steps.lib.tuning import apply_profile, read_back
 from tests.tuning import (
@@ -239,3 +242,20 @@ def test_a_kill_is_undone_by_the_next_start_that_builds_the_nodes_anew(target: T
     target.prepare()
     assert read(target, target.nodes()[0], WHOLE_KERNEL) == "1999", "the machine's own outlives it"
     assert restore(target, target.load_state() or STATE)[1] == []
+
+
+@pytest.mark.parametrize("is_half_made", [True, False], ids=["half made", "gone"])
+def test_settings_are_put_back_where_a_namespace_of_a_node_did_not_outlive_a_kill(
+    target: Target, tmp_path: Path, is_half_made: bool
+) -> None:
+    of_machine = machine()
+    state = STATE.model_copy(update={"store": str(tmp_path)})
+    apply_profile(target, state, BOTH)
+    name = f"cnib-{target.name}.{target.nodes()[1].name}"
+    netns.delete(name)
+    if is_half_made:
+        netns.path(name).touch()
+    settle(target)
+    assert target.load_state() is None
+    assert machine() == of_machine
+    target.save_state(STATE)

@@ -9,6 +9,7 @@ from steps.lib.blocks import keys_of, write_nodes
 from steps.lib.errors import OwnershipError, RefusedError, TransientError
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
+from steps.lib.settle import settle
 from steps.lib.state import BlockState, JournalEntry
 from steps.lib.store import open_store, read_rows
 from steps.lib.targets.protocol import Node, NodeFacts
@@ -59,6 +60,25 @@ def test_a_node_that_does_not_answer_leaves_no_other_one_tuned(
     assert trees.saved is not None
     assert restore(trees.target, trees.saved) == (trees.saved, [])
     assert (trees.texts(A), trees.texts(B)) == (["0", "0"], ["0", "0"])
+
+
+def test_settling_puts_nodes_back_before_it_needs_the_one_that_is_silent(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    apply_profile(trees.target, STATE.model_copy(update={"store": str(tmp_path / "store")}), BOTH)
+
+    def silent(node: Node) -> NodeFacts:
+        if node.name == "n2":
+            raise TransientError("the agent on node n2 does not answer")
+        return Trees.facts(trees, node)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trees, "facts", silent)
+        with pytest.raises(TransientError, match=r"on n2 could not .*not answer"):
+            settle(trees.target)
+    assert (trees.texts(A), trees.texts(B)) == (["0", "1"], ["0", "2"])
+    settle(trees.target)
+    assert (trees.texts(A), trees.texts(B), trees.saved) == (["0", "0"], ["0", "0"], None)
 
 
 def test_a_node_that_refuses_is_named_and_the_others_are_put_back(
@@ -114,6 +134,38 @@ def test_a_kill_before_the_reading_back_of_a_rounded_value_is_undone(
     assert trees.saved is not None
     assert restore(trees.target, trees.saved)[1] == []
     assert trees.texts(A) == ["0", "0"]
+
+
+def test_a_kill_while_what_was_set_twice_is_put_back_is_undone(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage that is tried again finds what it had set, and records that as what was before."""
+    again = profile(entry("sysfs", "4", A))
+    state = apply_profile(trees.target, apply_profile(trees.target, STATE, BOTH), BOTH)
+    apply_profile(trees.target, state, again)
+
+    def killed(node: Node, setting: Setting, value: str) -> None:
+        Trees.write_setting(trees, node, setting, value)
+        raise Killed
+
+    for _ in range(4):
+        with monkeypatch.context() as patched:
+            patched.setattr(trees, "write_setting", killed)
+            with pytest.raises(Killed):
+                restore(trees.target, trees.saved or STATE)
+    assert restore(trees.target, trees.saved or STATE)[1] == []
+    assert (trees.texts(A), trees.texts(B)) == (["0", "0"], ["0", "0"])
+
+
+def test_what_somebody_set_between_two_tries_is_left_alone(trees: Trees) -> None:
+    state = apply_profile(trees.target, STATE, BOTH)
+    trees.file("n1", A).write_text("7")
+    state = apply_profile(trees.target, state, BOTH)
+    assert trees.texts(A) == ["1", "1"]
+    left, problems = restore(trees.target, state)
+    assert trees.texts(A) == ["7", "0"]
+    assert journal(left) == [("n1", A)]
+    assert len(problems) == 1 and "somebody changed it" in problems[0]
 
 
 def test_a_way_back_that_went_half_is_gone_on_with(

@@ -4,11 +4,12 @@ import random
 import socket
 import struct
 import subprocess
+from contextlib import ExitStack
 
 import pytest
 
 from steps.lib.targets.namespaces import netns
-from steps.lib.targets.wire import Watch, is_readable
+from steps.lib.targets.wire import SNAP_BYTES, Between, Seen, Watch, is_readable
 
 CLIENT, SERVER = "10.244.0.2", "10.244.1.3"
 PAIRS = (
@@ -66,17 +67,59 @@ def test_a_connection_is_readable_where_its_headers_stand_in_the_frame(
     assert is_readable(frame, PAIRS) is readable
 
 
+NODES = "10.98.0.11", "10.98.0.12"
+PLAIN = ETHERNET + ipv4(UDP, CLIENT, SERVER, noise(40))
+TUNNELLED = ETHERNET + ipv4(UDP, *NODES, noise(8) + VXLAN + INNER)
+ENCRYPTED = ETHERNET + ipv4(ESP, *NODES, noise(200))
+OF_OTHERS = ETHERNET + ipv4(UDP, NODES[0], "10.98.0.13", noise(200))
+
+
+def watched(leaving: list[bytes], arriving: list[bytes], until: int = 100) -> tuple[Seen, int]:
+    """Send frames by a device and to it until so many count; how often each of them was sent."""
+    turns = 0
+    with netns.scratch(), ExitStack() as stack:
+        subprocess.run(["ip", "link", "add", "v0", "type", "veth", "peer", "v1"], check=True)
+        ways = []
+        for device, frames in (("v0", leaving), ("v1", arriving)):
+            subprocess.run(["ip", "link", "set", device, "up"], check=True)
+            way = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            way.bind((device, 0))
+            ways.append((way, frames))
+        watch = Watch("v0", Between(CLIENT, SERVER, *NODES))
+        watch.start()
+        while watch.seen.frames < until:
+            turns += 1
+            for way, frames in ways:
+                for frame in frames:
+                    way.send(frame)
+        return watch.stop(), turns
+
+
 @pytest.mark.namespaces
-def test_a_watch_sees_what_passes_a_device_until_it_is_stopped() -> None:
+@pytest.mark.parametrize("plain", [PLAIN, TUNNELLED])
+def test_plain_text_that_leaves_a_node_is_seen_beside_encrypted_frames(plain: bytes) -> None:
+    seen, _ = watched([ENCRYPTED, plain], [])
+    assert seen.readable > 0
+    assert seen.example == plain[:SNAP_BYTES].hex()
+
+
+@pytest.mark.namespaces
+def test_plain_text_that_the_kernel_hands_back_from_a_tunnel_is_not_on_the_wire() -> None:
+    seen, _ = watched([ENCRYPTED], [PLAIN, TUNNELLED])
+    assert (seen.readable, seen.example) == (0, None)
+
+
+@pytest.mark.namespaces
+def test_frames_to_others_prove_nothing() -> None:
+    seen, turns = watched([ENCRYPTED, *[OF_OTHERS] * 9], [])
+    assert 100 <= seen.frames <= turns
+    assert seen.readable == 0
+
+
+@pytest.mark.namespaces
+def test_a_watch_that_was_stopped_tells_the_same_again() -> None:
     with netns.scratch():
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        watch = Watch("lo", ("127.0.0.1", "127.0.0.1"))
+        watch = Watch("lo", Between(CLIENT, SERVER, *NODES))
         watch.start()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
-            while watch.seen.frames < 100:
-                sending.sendto(b"text", ("127.0.0.1", 9))
-        seen = watch.stop()
-    assert seen.frames >= 100
-    assert seen.readable > 0
-    assert seen.example is not None
-    assert watch.stop() is seen
+        assert watch.stop() is watch.stop()

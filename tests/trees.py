@@ -63,6 +63,11 @@ class Trees:
         """A new look at a node."""
         return TreeAccess(self.folder / node.name)
 
+    def prepare(self) -> None:
+        """Needs every node, as that of every target does."""
+        for node in self.nodes():
+            self.facts(node)
+
     def nodes(self) -> Sequence[Node]:
         return [Node(name, "192.0.2.1", "eth0") for name in self.names]
 

@@ -123,9 +123,28 @@ _TIME = """
 
 
 def _label(entry: Mapping[str, Any]) -> str:
+    return _alone(entry) + _beside(entry)
+
+
+def _beside(entry: Mapping[str, Any]) -> str:
+    """What else there is while it is measured."""
+    load, policy, scale = (entry.get(name) for name in ("load", "policy", "scale"))
+    found = f", {entry['pairs']} pairs" if entry.get("pairs", 1) > 1 else ""
+    if load:
+        flows = "a TCP flow" if load["streams"] == 1 else f"{load['streams']} TCP flows"
+        found += f", beside {flows}"
+    if policy:
+        found += f", policy {policy['kind']}"
+        found += f" of {policy['rules']} rules" if policy["rules"] > 1 else ""
+    return found + (f", {scale['services']} Services beside" if scale else "")
+
+
+def _alone(entry: Mapping[str, Any]) -> str:
     kind = entry["kind"]
     if kind.endswith("rr"):
         return _transactions(entry)
+    if kind == "no-drop-stream":
+        return f"UDP, highest rate with at most {entry['loss_percent_max']:g} % lost"
     label = f"TCP, {_streams(entry)}" if kind == "tcp-stream" else f"UDP at {_rate(entry)}"
     if kind == "udp-stream" and entry["streams"] > 1:
         label += f", {_streams(entry)}"

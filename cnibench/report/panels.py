@@ -14,7 +14,7 @@ from cnibench.report.plots import Panel, draw
 from cnibench.report.tables import Numbers
 from cnibench.report.words import is_control
 
-STREAMS = ("tcp-stream", "udp-stream")
+STREAMS = ("tcp-stream", "udp-stream", "no-drop-stream")
 TRANSACTIONS = ("tcp-rr", "tcp-crr", "udp-rr")
 
 
@@ -38,7 +38,7 @@ SPEED = (
     Metric("throughput_gbits_per_s", "Throughput", "Gbit/s", "more", ("tcp-stream",)),
     Metric("transactions_per_s", "Rate", "per second", "more", TRANSACTIONS),
     Metric("latency_us_p99", "99th percentile of latency", "µs", "less", TRANSACTIONS),
-    Metric("throughput_gbits_per_s", "Goodput", "Gbit/s", "more", ("udp-stream",)),
+    Metric("throughput_gbits_per_s", "Goodput", "Gbit/s", "more", STREAMS[1:]),
     Metric("lost_percent", "Loss", "% of datagrams", "less", ("udp-stream",)),
 )
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cnibench.report import coverage, first_answer, panels, tables, words
+from cnibench.report import coverage, curves, first_answer, panels, tables, words
 from cnibench.report.answers import Answers, Row
 from cnibench.report.campaign import Campaign, Traffic
 from cnibench.report.plots import swatch
+from steps.lib.store import keys
 
 LIFE = ("install_s", "ready_s", "remove_s", "idle_busy_cpus")
 
@@ -37,6 +38,10 @@ def contents(campaign: Campaign, answers: Answers) -> dict[str, Any]:
         "summary": list(first_answer.summary(verdicts)),
         "speed": list(panels.groups(campaign, answers, panels.SPEED)),
         "cost": list(panels.groups(campaign, answers, panels.COST)),
+        "tails": curves.tails(campaign, answers),
+        "scaling": curves.scaling(campaign, answers),
+        "against_cpu": curves.against_cpu(campaign, answers),
+        "features": tables.features(campaign, answers("feature-table")),
         "cycles": list(tables.cycles(campaign, answers("cycles-per-packet"))),
         "cycles_sources": tables.cycles_sources(answers("cycles-per-packet")),
         "gains": list(tables.gains(campaign, answers("profile-gain"))),
@@ -48,6 +53,9 @@ def contents(campaign: Campaign, answers: Answers) -> dict[str, Any]:
         "starts": tables.starts(campaign, answers("endpoint-start")),
         "nodes": answers("environment"),
         "environments": len({r["environment_fingerprint"] for r in answers("environment")}),
+        "raw": keys.key(
+            "raw", campaign=campaign.name, block="BLOCK", cell="CELL", measurement_id="ID"
+        ),
         "settings": answers("tuned-settings"),
         "limits": list(words.limits(campaign)),
     }

@@ -97,6 +97,32 @@ def cycles_sources(rows: Sequence[Row]) -> set[str]:
     return {r["cycles_source"] for r in rows if r["cycles_source"]}
 
 
+@dataclass(frozen=True)
+class Feature:
+    """What is claimed of a plugin, and what was seen of it."""
+
+    claimed: str
+    seen: str
+
+
+def features(campaign: Campaign, rows: Sequence[Row]) -> dict[str, dict[str, Feature]]:
+    """By feature and plugin, as the plugins' files order them."""
+    found: dict[str, dict[str, Feature]] = {}
+    for row in rows:
+        if row["plugin"] in campaign.plugins:
+            feature = Feature(row["claimed"], _seen(row))
+            found.setdefault(row["feature"], {})[row["plugin"]] = feature
+    return found
+
+
+def _seen(row: Row) -> str:
+    """What the gates of this campaign say; else what the plugin's file says of earlier looks."""
+    passed, failed = row["cells_passed"] or 0, row["cells_failed"] or 0
+    if passed or failed:
+        return f"seen in {passed} cells" + (f", not in {failed}" if failed else "")
+    return f"seen: {row['verified']}" if row["verified"] else "not seen"
+
+
 def spans(row: Row, names: Sequence[str]) -> list[str]:
     """Median and range of several columns of one row."""
     return [span(row[f"{n}_median"], row[f"{n}_min"], row[f"{n}_max"]) for n in names]

@@ -53,8 +53,12 @@ final as (
         ---------- numerics
         metric,
         rate,
+        -- What intervals and tests are made of; zero has none.
+        if(rate > 0, ln(rate), null) as rate_logarithm,
         (cpu_busy_s - cpu_idle_baseline_s)
             / nullif(cpu_window_s * work_rate, 0) as cpu_s_per_work,
+        latency_us_p99,
+        lost_percent,
         cycles_per_packet,
         cycles_source,
         packets_source,

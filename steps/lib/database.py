@@ -1,24 +1,20 @@
 """The tables of a store in DuckDB, ready for SQL."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from steps.lib.errors import InputError
+from steps.lib.sql import no_rows, questions, quoted, shared, table
 from steps.lib.store import Damaged, Store, consolidate
-from steps.lib.store.consolidated import OBJECT, query_schema
+from steps.lib.store.collected import OBJECT
+from steps.lib.store.consolidated import query_schema
 from steps.lib.tables import TABLES
 
 LOG = logging.getLogger("cnibench")
-
-VIEWS = Path(__file__).parents[2] / "queries" / "views"
-"""Views that several questions share, one per file, named like the file."""
-
-PARTS_OF_MEASUREMENTS = ("intervals", "histograms")
-"""Tables in which attempts that came second have left rows; those must not be seen."""
 
 LISTED_DAMAGED_MAX = 10
 
@@ -34,24 +30,35 @@ def open_database(store: Store) -> duckdb.DuckDBPyConnection:
         TransientError: the store does not answer.
     """
     connection = duckdb.connect()
-    damaged: list[Damaged] = []
-    for table in TABLES:
-        damaged += _add_table(connection, store, table)
-    _report_damaged(connection, store, damaged)
-    add_views(connection)
+    statements, damaged = setup(store)
+    for statement in statements:
+        connection.execute(statement)
+    if damaged:
+        _report_damaged(store, damaged)
     return connection
 
 
-def add_views(connection: duckdb.DuckDBPyConnection, names: Collection[str] | None = None) -> None:
-    """Add shared views, all if none is named, to a database that has what they read.
+def setup(store: Store) -> tuple[list[str], list[Damaged]]:
+    """Statements that make the database, and what could not be read.
 
-    Those that are there already are let be.
+    Raises:
+        InputError: the store or the cache cannot be used.
+        TransientError: the store does not answer.
     """
-    for path in sorted(VIEWS.glob("*.sql")):
-        if names is not None and path.stem not in names:
-            continue
-        body = path.read_text(encoding="utf-8")
-        connection.execute(f"create view if not exists {path.stem} as\n{body}")
+    statements: list[str] = []
+    damaged: list[Damaged] = []
+    for name in TABLES:
+        copies = consolidate(store, name)
+        statements.append(table(name, _copied(name, copies.files)))
+        damaged += copies.damaged
+    statements.append(_damaged_table(damaged))
+    return [*statements, *shared(), *questions()], damaged
+
+
+def add_shared(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add shared macros and views to a database that has the tables, where they are absent."""
+    for statement in shared():
+        connection.execute(statement)
 
 
 def sql(
@@ -72,45 +79,54 @@ def sql(
         raise InputError(f"SQL: {error}") from error
 
 
-def _add_table(
-    connection: duckdb.DuckDBPyConnection, store: Store, table: str
-) -> Sequence[Damaged]:
-    """A view on the copies: DuckDB's own reader is ten times as fast as a scan through Arrow.
+def relation_of(database: duckdb.DuckDBPyConnection, statement: str) -> duckdb.DuckDBPyRelation:
+    """The rows of SQL that a person wrote, with their types.
+
+    Raises:
+        InputError: DuckDB refuses it, or it has no rows.
+    """
+    try:
+        relation = database.sql(statement)
+    except duckdb.Error as error:
+        raise InputError(f"SQL: {error}") from error
+    if relation is None:
+        raise InputError("SQL: the statement has no result; write a select")
+    return relation
+
+
+def _copied(name: str, files: Sequence[Path]) -> str:
+    """A select from the copies: DuckDB's own reader is ten times as fast as a scan through Arrow.
 
     The campaign stands in the path too, so that a question about one opens only its files.
     """
-    copies = consolidate(store, table)
-    if not copies.files:
-        connection.register(table, query_schema(table).empty_table())
-        return copies.damaged
-    files = ", ".join(_quoted(path) for path in copies.files)
-    visible = "semi join measurements using (measurement_id)"
-    connection.execute(
-        f"create view {table} as select * exclude ({OBJECT}) from read_parquet([{files}], "
-        "hive_partitioning = true, hive_types = {'campaign': varchar}) "
-        + (visible if table in PARTS_OF_MEASUREMENTS else "")
+    if not files:
+        return no_rows(query_schema(name))
+    return (
+        f"select * exclude ({OBJECT}) from read_parquet([{', '.join(map(_quoted, files))}], "
+        "hive_partitioning = true, hive_types = {'campaign': varchar})"
     )
-    return copies.damaged
 
 
-def _report_damaged(
-    connection: duckdb.DuckDBPyConnection, store: Store, damaged: Sequence[Damaged]
-) -> None:
-    connection.execute("create table damaged_objects (key varchar, reason varchar)")
-    for entry in damaged:
-        connection.execute("insert into damaged_objects values (?, ?)", [entry.key, entry.reason])
+def _damaged_table(damaged: Sequence[Damaged]) -> str:
+    rows = "".join(
+        f" union all select {quoted(entry.key)}, {quoted(entry.reason)}" for entry in damaged
+    )
+    empty = "select null::varchar as key, null::varchar as reason where false"
+    return f"create table damaged_objects as {empty}{rows}"
+
+
+def _report_damaged(store: Store, damaged: Sequence[Damaged]) -> None:
     for entry in damaged[:LISTED_DAMAGED_MAX]:
         LOG.warning("store=%s key=%s left out: %s", store.address, entry.key, entry.reason)
-    if damaged:
-        LOG.warning(
-            "store=%s damaged_objects=%d: bring them back from a copy, or remove them and run the "
-            "campaign again to measure these cells anew",
-            store.address,
-            len(damaged),
-        )
+    LOG.warning(
+        "store=%s damaged_objects=%d: bring them back from a copy, or remove them and run the "
+        "campaign again to measure these cells anew",
+        store.address,
+        len(damaged),
+    )
 
 
 def _quoted(path: Path) -> str:
     """A path as an SQL string in which no character is a pattern."""
     text = "".join(f"[{c}]" if c in "*?[" else c for c in str(path.absolute()))
-    return "'" + text.replace("'", "''") + "'"
+    return quoted(text)

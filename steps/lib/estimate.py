@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from steps.lib.models import Cell, Traffic, UdpStream
-from steps.lib.plan import Plan, run_time_s
+from steps.lib.plan import Plan, beside_time_s, pairs_of, run_time_s
 
 if TYPE_CHECKING:
     import duckdb
@@ -15,6 +15,9 @@ CELL_OVERHEAD_S = 0.8
 BLOCK_OVERHEAD_S = 6.0
 """Beyond the traffic itself: endpoints, probes, readings; target, install, proof, idle reading,
 restore, removal. Measured on 2 virtual cores by ``make bench`` (``benchmarks/overhead.py``)."""
+
+POPULATION_S = 0.03
+"""Of each Service that a cell has made and taken away: an order of magnitude, not measured."""
 
 Rates = Mapping[tuple[str, str], float]
 """Median rate in bit/s that the store already holds, by path and kind of traffic."""
@@ -106,12 +109,19 @@ def estimate(plan: Plan, done: Mapping[str, set[str]], rates: Rates) -> Estimate
 
 def cell_time_s(traffic: Traffic) -> float:
     """Expected seconds of one cell, if its first try counts."""
-    return run_time_s(traffic) + CELL_OVERHEAD_S
+    scale_s = POPULATION_S * (traffic.scale.services if traffic.scale else 0)
+    return run_time_s(traffic) + beside_time_s(traffic) + scale_s + CELL_OVERHEAD_S
 
 
 def traffic_bytes(cell: Cell, rates: Rates) -> float | None:
     """Bytes one cell sends; None where only a measurement could tell."""
-    if isinstance(cell.traffic, UdpStream):
-        return cell.traffic.rate_bits_per_s / 8 * run_time_s(cell.traffic)
-    rate = rates.get((cell.path, cell.traffic.kind))
-    return None if rate is None else rate / 8 * run_time_s(cell.traffic)
+    traffic = cell.traffic
+    load, lasting_s = traffic.load, run_time_s(traffic) + beside_time_s(traffic)
+    beside = load.rate_bits_per_s if load else 0
+    if isinstance(traffic, UdpStream):
+        rate: float | None = traffic.rate_bits_per_s * pairs_of(traffic)
+    else:
+        rate = rates.get((cell.path, traffic.kind))
+    if rate is None or beside is None:
+        return None
+    return (rate * run_time_s(traffic) + beside * lasting_s) / 8

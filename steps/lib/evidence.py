@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from steps.lib.context import Context
-from steps.lib.models import PATHS, DeviceRef, Path, Plugin
+from steps.lib.models import PATHS, DeviceRef, Path, Plugin, Stream
 from steps.lib.plan import PlannedCell, pod_mtu, underlay_mtu
 from steps.lib.reading import Ends, Reading, read
 from steps.lib.state import BlockState
 from steps.lib.targets.protocol import Endpoint, Target
-from steps.lib.targets.wire import Seen
+from steps.lib.targets.wire import Between, Seen
 from steps.lib.tuning import ReadBack, never_set, read_back
 
 Watching = Callable[[], Seen | None]
@@ -77,8 +77,13 @@ def watching(context: Context, planned: PlannedCell, ends: Ends) -> Iterator[Wat
     if not context.block.plugin.paths[planned.cell.path].encrypted:
         yield lambda: None
         return
-    addresses = (ends.client.address, ends.server.address)
-    with context.target.watching(ends.client.node, addresses) as stop:
+    sender, receiver = ends.client, ends.server
+    if isinstance(planned.cell.traffic, Stream) and planned.cell.traffic.direction == "reverse":
+        sender, receiver = receiver, sender
+    between = Between(
+        ends.client.address, ends.server.address, sender.node.address, receiver.node.address
+    )
+    with context.target.watching(sender.node, between) as stop:
         yield stop
 
 

@@ -11,16 +11,26 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from steps.lib import beside
 from steps.lib import evidence as look
 from steps.lib import gates as validity
 from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.gates.state import connections_tracked
-from steps.lib.models import PATHS, Path
-from steps.lib.plan import PlannedCell, cell_identity, run_time_s
+from steps.lib.measured import Measured
+from steps.lib.models import PATHS, NoDropSearch, Path, Placement, TcpStream, Traffic, UdpStream
+from steps.lib.no_drop import search
+from steps.lib.plan import PlannedCell, cell_identity, pairs_of, run_time_s
+from steps.lib.policing import policed
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
-from steps.lib.row import component_columns, cost_columns, raw_document, record_columns
+from steps.lib.row import (
+    beside_columns,
+    component_columns,
+    cost_columns,
+    raw_document,
+    record_columns,
+)
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Sampled, Sampling
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
@@ -34,20 +44,6 @@ SPARE_TIME_S = 15.0
 QUIET_SAMPLE_S = 0.1
 QUIET_TIMEOUT_S = 10.0
 LOOPBACK = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One measurement, ready to be stored: its row, its parts, the tool's own words.
-
-    ``noise`` are the machine's readings if they are why the try does not count, else None.
-    """
-
-    row: dict[str, Any]
-    intervals: list[dict[str, Any]]
-    histogram: list[dict[str, Any]]
-    raw: bytes
-    noise: dict[str, Any] | None = None
 
 
 @dataclass
@@ -75,6 +71,12 @@ def measure(context: Context, planned: PlannedCell, state: BlockState) -> Measur
     A try is given up only for the state of the machine (steal, foreign CPU), never for its result;
     each one given up stays in the row with its readings.
     """
+    if isinstance(planned.cell.traffic, NoDropSearch):
+        return search(planned, lambda trial: _tries(context, trial, state))
+    return _tries(context, planned, state)
+
+
+def _tries(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
     rejected: list[dict[str, Any]] = []
     for attempt in range(1, context.job.matrix.limits.attempts_max + 1):
         measured = _attempt(context, planned, state)
@@ -92,16 +94,24 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     path = PATHS[planned.cell.path]
     wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
     fingerprint = look.fingerprint(target)
-    with endpoints(target, path, tool) as ends:
+    with (
+        target.surroundings.populated(traffic.scale),
+        endpoints(target, path, tool, traffic) as ends,
+        more_pairs(target, path, traffic) as more,
+        policed(target, traffic.policy, ends, tool.ports) as policy,
+    ):
         before = look.look_before(context, state, planned, ends)
         with (
             look.watching(context, planned, ends) as watched,
             target.sampling(context.job.matrix.cpu_sampling_hz) as sampling,
+            beside.running(target, [*beside.loads(traffic, ends), *more]) as ran,
         ):
             run = run_traffic(target, tool, planned, ends)
             sampled = _sampled(sampling, run.window(ends))
             wire = watched()
         after = look.look_after(context, state, ends)
+        if policy is not None:
+            policy.look_again()
     record, error = _parse(tool, run)
     evidence = validity.Evidence(
         cell=planned.cell,
@@ -121,6 +131,8 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         offloads=state.offloads or {},
         same_document=_same_document(context, planned, run),
         wire=wire,
+        beside=tuple(ran),
+        policed=policy,
         baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
     )
     identity = _identity(context, planned, state)
@@ -134,11 +146,14 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         "client_start_ms": ends.client.start_ms,
         "server_start_ms": ends.server.start_ms,
         "connections_tracked": connections_tracked(evidence),
+        "service_ready_ms": ends.server.service_ready_ms,
+        "policy_applied_ms": policy.applied_ms if policy else None,
+        "policy_removed_ms": policy.removed_ms if policy else None,
     }
     row |= _judged(evidence, context, state)
     if row["status"] == "ok":
         row |= component_columns(sampled, context.job.matrix.cpu_sampling_hz)
-    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled)
+    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled, ran)
     window = evidence.window
     noise = _noise(window, row) if window and row["status"] == "noisy" else None
     return Measured(row, *_parts(row, record), raw, noise)
@@ -162,21 +177,40 @@ def failed(context: Context, planned: PlannedCell, state: BlockState, reason: st
 
 
 @contextmanager
-def endpoints(target: Target, path: Path, tool: Tool) -> Iterator[Ends]:
+def endpoints(target: Target, path: Path, tool: Tool, traffic: Traffic) -> Iterator[Ends]:
     """Fresh endpoints for one try: a new namespace copies settings when it is made."""
+    ports = (*tool.ports, *beside.load_ports(traffic))
+    with _pair_of_ends(target, path, ports, beside.load_groups(traffic)) as ends:
+        yield ends
+
+
+@contextmanager
+def more_pairs(target: Target, path: Path, traffic: Traffic) -> Iterator[list[beside.Companion]]:
+    """The pairs of a cell beyond its first one."""
     with ExitStack() as stack:
-        place = path.server or path.client
-        ports = tool.ports if path.published else ()
-        by_name = path.address == "name"
-        request = EndpointRequest("server", place.kind, place.node_index, ports, headless=by_name)
-        server = stack.enter_context(target.endpoint(request))
-        client = server
-        if path.server is not None:
-            place = path.client
-            client = stack.enter_context(
-                target.endpoint(EndpointRequest("client", place.kind, place.node_index))
-            )
-        address = target.resolve(client, server) if by_name else _address(path, server)
+        more = []
+        for number in range(2, pairs_of(traffic) + 1):
+            assert isinstance(traffic, TcpStream | UdpStream), "only streams have pairs"
+            ports = (beside.pair_port(traffic, number),)
+            ends = stack.enter_context(_pair_of_ends(target, path, ports, (), f"-{number}"))
+            more.append(beside.pair(traffic, number, ends))
+        yield more
+
+
+@contextmanager
+def _pair_of_ends(
+    target: Target, path: Path, ports: tuple[int, ...], groups: tuple[str, ...], suffix: str = ""
+) -> Iterator[Ends]:
+    with ExitStack() as stack:
+
+        def made(name: str, place: Placement, published: tuple[int, ...] = ()) -> Endpoint:
+            place_of = (f"{name}{suffix}", place.kind, place.node_index)
+            request = EndpointRequest(*place_of, published, groups, path.by_name)
+            return stack.enter_context(target.endpoint(request))
+
+        server = made("server", path.server or path.client, ports if path.published else ())
+        client = server if path.server is None else made("client", path.client)
+        address = target.resolve(client, server) if path.by_name else _address(path, server)
         yield Ends(client, server, address)
 
 
@@ -197,7 +231,7 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
     """Run server and client; read all counters when the tool reports the ends of its window."""
     traffic = planned.cell.traffic
     version_output = _version_output(target, tool, ends)
-    server = target.start(ends.server, tool.server_command(traffic), "server")
+    server = target.start(ends.server, tool.server_command(traffic, ends.own_address), "server")
     with afterwards(lambda: server.stop(0.0), "the server was not ended"):
         target.wait_listening(ends.server, tool.ports[0], "tcp", LISTEN_TIMEOUT_S)
         client = target.start(ends.client, tool.client_command(traffic, ends.address), "client")
@@ -291,6 +325,7 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
         facts = context.target.facts(context.target.nodes()[0])
         columns |= record_columns(record)
         columns |= cost_columns(window, evidence.cell.traffic, facts, state.idle_busy_cpus)
+        columns |= beside_columns(evidence.beside, window, record)
     elif record:
         columns |= {"tool": record.tool, "tool_version": record.version}
     return columns

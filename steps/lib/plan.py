@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from math import ceil
 from typing import Any, Literal, NamedTuple
 
 from steps.lib.catalog import Job
@@ -21,9 +22,11 @@ from steps.lib.models import (
     SERVICE_ADDRESSES,
     Cell,
     CpuComponents,
+    NoDropSearch,
     PathName,
     Plugin,
     Profile,
+    Stream,
     TargetSpec,
     Traffic,
     datagram_sizes,
@@ -35,6 +38,12 @@ Role = Literal["cell", "reference"]
 NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
 
 NO_IPV6 = "nodes and pods are given IPv4 addresses only, and only those are dialled"
+COVER_S = 4.0
+COVER_EACH_S = 0.25
+"""What runs beside a cell begins two seconds before it and ends two after; each takes its start."""
+
+AROUND_TRIAL_S = 0.8
+"""What a run of a search takes beside its traffic: endpoints, probes, readings."""
 
 UDP_HEADERS_BYTES = 28
 """IPv4 (20) and UDP (8) headers around a datagram's payload."""
@@ -78,7 +87,7 @@ class Block:
             planned.insert(0, ("reference.start", "reference", reference))
             planned.append(("reference.end", "reference", reference))
         return tuple(
-            PlannedCell(id, role, cell, order, self.unsupported(cell.path) or _family(cell))
+            PlannedCell(id, role, cell, order, self._unsupported_cell(cell))
             for order, (id, role, cell) in enumerate(planned)
         )
 
@@ -92,6 +101,16 @@ class Block:
         if found is None:
             raise InputError(f"block {self.id} has no cell {cell_id!r}")
         return found
+
+    def _unsupported_cell(self, cell: Cell) -> str | None:
+        target = self.job.campaign.target
+        return (
+            self.unsupported(cell.path)
+            or _family(cell)
+            or _target_lacks_pairs(target, cell)
+            or _policy_lacks(self.plugin, cell)
+            or _scale_lacks(target, cell)
+        )
 
     def unsupported(self, path: PathName) -> str | None:
         """Why nothing can be measured on the path in this block, or None."""
@@ -212,6 +231,39 @@ def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
     return None
 
 
+def _target_lacks_pairs(target: TargetSpec, cell: Cell) -> str | None:
+    """Why so many pairs cannot run at once, or None."""
+    pairs, path = pairs_of(cell.traffic), PATHS[cell.path]
+    if pairs == 1:
+        return None
+    if {path.client.kind, (path.server or path.client).kind} != {"pod"}:
+        return f"{pairs} pairs need pods at both ends, and path {cell.path} has one that is none"
+    if pairs > target.pairs_max:
+        return f"{pairs} pairs at once; the target's `pairs_max` is {target.pairs_max}"
+    return None
+
+
+def _policy_lacks(plugin: Plugin, cell: Cell) -> str | None:
+    """Why the cell's policy cannot be in force, or None."""
+    policy, path = cell.traffic.policy, PATHS[cell.path]
+    if policy is None:
+        return None
+    if policy.kind not in plugin.policies:
+        return f"the plugin's file states no policy of kind {policy.kind!r}"
+    if (path.client.kind, path.server and path.server.kind) != ("pod", "pod"):
+        return f"a policy is between two pods, and path {cell.path} is not"
+    if path.address == "node":
+        return f"on path {cell.path} the client's address may be translated to a node's"
+    return None
+
+
+def _scale_lacks(target: TargetSpec, cell: Cell) -> str | None:
+    """Why there cannot be more Services beside, or None."""
+    if cell.traffic.scale is not None and target.kind == "namespaces":
+        return "the embedded target has no Services"
+    return None
+
+
 def _check_datagrams(job: Job) -> None:
     for cell in job.matrix.cells:
         if PATHS[cell.path].address == "loopback":
@@ -262,5 +314,21 @@ def planned_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def run_time_s(traffic: Traffic) -> int:
-    """Seconds of traffic one try of a cell takes."""
+    """Seconds of traffic one try of a cell takes; of a search, as long as nothing disturbs it."""
+    if isinstance(traffic, NoDropSearch):
+        searching = traffic.trials_needed - traffic.confirmations
+        each_s = traffic.omit_s + AROUND_TRIAL_S
+        of_all_s = each_s * traffic.trials_needed + traffic.trial_s * searching
+        return ceil(of_all_s + traffic.duration_s * traffic.confirmations)
     return traffic.duration_s + traffic.omit_s
+
+
+def beside_time_s(traffic: Traffic) -> float:
+    """Seconds that what runs beside a cell takes longer than the cell itself; 0 without it."""
+    companions = pairs_of(traffic) - 1 + (1 if traffic.load else 0)
+    return COVER_S + COVER_EACH_S * companions if companions else 0.0
+
+
+def pairs_of(traffic: Traffic) -> int:
+    """Pairs of ends that send at once."""
+    return traffic.pairs if isinstance(traffic, Stream) else 1

@@ -1,19 +1,18 @@
 """Questions: one SQL file and one YAML file each, in ``queries/``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 from pydantic import Field, JsonValue
 
-from steps.lib.database import add_views
+from steps.lib.database import add_shared
 from steps.lib.documents import read_yaml, suggest, validate
 from steps.lib.errors import CnibenchError, InputError
 from steps.lib.models import Model
-
-QUERIES = Path(__file__).parents[2] / "queries"
+from steps.lib.sql import QUERIES
 
 Rows = tuple[dict[str, JsonValue], ...]
 
@@ -30,7 +29,6 @@ class Parameter(Model):
     """What may narrow a question down; in SQL ``getvariable('<name>')``, null if not given."""
 
     name: str
-    default: str | None = None
     description: str
 
 
@@ -63,11 +61,14 @@ class Question(Model):
 
 @dataclass(frozen=True)
 class Answer:
-    """The rows that answer a question."""
+    """The rows that answer a question, and the relation that they are from, which has types."""
 
     question: Question
     columns: list[str]
     rows: list[tuple[Any, ...]]
+    relation: duckdb.DuckDBPyRelation
+    remark: str | None = None
+    """What of the campaign is not measured, or was but does not count; None if all of it is."""
 
 
 def load_questions(folder: Path = QUERIES) -> dict[str, Question]:
@@ -94,24 +95,52 @@ def load_question(name: str, folder: Path = QUERIES) -> Question:
     return validate(Question, read_yaml(path), path)
 
 
-def ask(database: duckdb.DuckDBPyConnection, name: str, campaign: str | None = None) -> Answer:
+def ask(
+    database: duckdb.DuckDBPyConnection,
+    name: str,
+    campaign: str | None = None,
+    **parameters: str | None,
+) -> Answer:
     """Answer a question about one campaign.
 
     Args:
         database: As ``open_database`` makes it.
         name: Name of the question.
         campaign: Id of the campaign; the latest one if None.
+        parameters: Others that the question takes; campaigns among them must exist, too.
 
     Raises:
-        InputError: no such question or campaign, or the store has none.
+        InputError: no such question, parameter or campaign, or the store has none.
     """
     question = load_question(name)
+    taken = [parameter.name for parameter in question.parameters]
+    for parameter in parameters:
+        if parameter not in taken:
+            raise InputError(f"question {name} takes no {parameter!r}; {suggest(parameter, taken)}")
     known = [row[0] for row in database.execute(_CAMPAIGNS).fetchall()]
     if not known:
         raise InputError("the store holds no campaign; run one, or correct --store")
-    if campaign is not None and campaign not in known:
-        raise InputError(f"campaign {campaign!r} is not in the store; {suggest(campaign, known)}")
-    return answer(database, name, question, {"campaign": campaign or known[0]})
+    for asked in (campaign, parameters.get("against")):
+        if asked is not None and asked not in known:
+            raise InputError(f"campaign {asked!r} is not in the store; {suggest(asked, known)}")
+    chosen = campaign or known[0]
+    answered = answer(database, name, question, {"campaign": chosen, **parameters})
+    return replace(answered, remark=state_of(database, chosen))
+
+
+def state_of(database: duckdb.DuckDBPyConnection, campaign: str) -> str | None:
+    """What became of a campaign's cells, in words; None where every one of them was measured."""
+    found = database.execute(
+        "select status, count(*) from outcomes where campaign = ? group by all order by all",
+        [campaign],
+    ).fetchall()
+    counts: dict[str, int] = dict(found)
+    planned, measured = sum(counts.values()), counts.pop("ok", 0)
+    if not counts and planned:
+        return None
+    others = "".join(f", {count} {status}" for status, count in counts.items())
+    running = " (running, or interrupted)" if "missing" in counts else ""
+    return f"campaign {campaign}{running}: of {planned} cells {measured} measured{others}"
 
 
 def answer(
@@ -121,13 +150,12 @@ def answer(
     parameters: Mapping[str, str | None],
     folder: Path = QUERIES,
 ) -> Answer:
-    """Run a question's SQL; parameters that are not given have their defaults."""
+    """Run a question's SQL; parameters that are not given are null."""
     prepare(database, question, parameters)
     statement = statement_of(name, folder)
     try:
-        result = database.execute(statement)
-        columns = [column[0] for column in result.description or ()]
-        return Answer(question, columns, result.fetchall())
+        relation = database.sql(statement)
+        return Answer(question, relation.columns, relation.fetchall(), relation)
     except duckdb.Error as error:
         raise CnibenchError(f"queries/{name}.sql: {error}") from error
 
@@ -136,9 +164,9 @@ def prepare(
     database: duckdb.DuckDBPyConnection, question: Question, parameters: Mapping[str, str | None]
 ) -> None:
     """Set the question's parameters, and add the shared views where they are absent."""
-    add_views(database)
+    add_shared(database)
     for parameter in question.parameters:
-        value = parameters.get(parameter.name, parameter.default)
+        value = parameters.get(parameter.name)
         literal = "null" if value is None else "'" + value.replace("'", "''") + "'"
         database.execute(f"set variable {parameter.name} = {literal}::varchar")
 

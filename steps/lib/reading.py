@@ -23,6 +23,11 @@ class Ends:
         return self.address.startswith("127.") or self.client.address == self.server.address
 
     @property
+    def own_address(self) -> str:
+        """The server's own address at which what is sent to ``address`` comes in."""
+        return self.address if self.address.startswith("127.") else self.server.address
+
+    @property
     def probe_address(self) -> str:
         """Where a ping goes: a Service's address answers on the Service's ports only."""
         virtual = self.address == self.server.service_address

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import duckdb
 
-from steps.lib.database import add_views
+from steps.lib.columns import Column
 from steps.lib.gates.page import gates_page
-from steps.lib.measured import metrics_page
-from steps.lib.tables import SCHEMA_VERSION, TABLES, Column
+from steps.lib.metric_columns import metrics_page
+from steps.lib.sql import VIEWS
+from steps.lib.tables import SCHEMA_VERSION, TABLES
 
 FOLDER = Path(__file__).parents[2] / "docs"
 
@@ -38,7 +39,9 @@ def tables_page() -> str:
 def published_page() -> str:
     """What sources have published, with what may be concluded from it; in Markdown."""
     connection = duckdb.connect()
-    add_views(connection, ("published", "published_conclusions"))
+    for view in ("published", "published_conclusions"):
+        body = (VIEWS / f"{view}.sql").read_text(encoding="utf-8")
+        connection.execute(f"create view {view} as {body}")
     lines = [
         "# Published figures\n\nGenerated from `queries/views/published*.sql` by `make docs`. "
         "`cnibench ask beside-published --campaign NAME`\nshows them beside what was measured "

@@ -1,6 +1,7 @@
 """Undoing the journal: in reverse, after any crash, and never over what somebody else set."""
 
 import logging
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from steps.lib.errors import CnibenchError, OwnershipError, TransientError
@@ -67,7 +68,7 @@ def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[
     """One round. Who is killed in it finds values that are back already, and what was kept."""
     kept: list[_Left] = []
     known: dict[str, tuple[Node, str]] = {}
-    journal = state.journal
+    journal = (*_chained(state.journal),)
     for index, entry in reversed([*enumerate(journal)]):
         if entry.node in {each.entry.node for each in kept if each.is_transient}:
             why = f"{entry.setting}: node {entry.node} did not answer"
@@ -80,6 +81,23 @@ def _restored_once(target: Target, state: BlockState) -> tuple[BlockState, list[
             state = _with_journal(state, *journal[:index], *(each.entry for each in kept))
             target.save_state(state)
     return state, kept[::-1]
+
+
+def _chained(journal: Iterable[JournalEntry]) -> Iterator[JournalEntry]:
+    """Have each entry go back to what was before the first one of its setting.
+
+    A stage that was killed and tried again sets what it had set. If each entry went back one step
+    only, who is killed between two of them would find the older value and take it for a stranger's.
+    What a stranger set between two tries ends the chain: it is found, and left alone.
+    """
+    known: dict[tuple[str, str, Setting], JournalEntry] = {}
+    for entry in journal:
+        key = entry.node, entry.boot_id, entry.setting
+        last = known.get(key)
+        if last and (last.after is None or entry.before in (last.after, last.intended)):
+            entry = entry.model_copy(update={"before": last.before})
+        known[key] = entry
+        yield entry
 
 
 def _with_journal(state: BlockState, *entries: JournalEntry) -> BlockState:

@@ -1,9 +1,10 @@
 """Making a row of the table ``measurements`` from what was read; no judgement in here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from steps.lib.beside import Ran
 from steps.lib.components import classifier
 from steps.lib.models import Stream, Traffic, UdpStream
 from steps.lib.models.components import IDLE
@@ -11,6 +12,24 @@ from steps.lib.reading import Window
 from steps.lib.targets.observations import Sampled
 from steps.lib.targets.protocol import NodeFacts
 from steps.lib.traffic.protocol import ToolRecord
+
+FIRST_PAIR_ONLY = (
+    "sent_bits_per_s",
+    "retransmits",
+    "rtt_us_mean",
+    "lost_percent",
+    "lost_datagrams",
+    "datagrams",
+    "out_of_order",
+    "jitter_us",
+    "packets",
+    "cycles_per_packet",
+    "tcp_segments_sent",
+    "udp_datagrams_received",
+    "client_interface_packets",
+    "udp_receive_buffer_errors",
+)
+"""Columns that would be of one pair in a row that is of several."""
 
 
 def record_columns(record: ToolRecord) -> dict[str, Any]:
@@ -66,6 +85,26 @@ def cost_columns(
     }
 
 
+def beside_columns(beside: Sequence[Ran], window: Window, record: ToolRecord) -> dict[str, Any]:
+    """What ran beside the cell's own pair received; of several pairs the row is of all together.
+
+    What is counted of the first pair only, while others ran, is null then: its sender's rate, its
+    retransmits, its packets.
+    """
+    rates: dict[str, list[float]] = {"load": [], "pair": []}
+    for ran in beside:
+        rates[ran.companion.role].append(ran.received(window).bits_per_s)
+    columns: dict[str, Any] = {}
+    if rates["load"]:
+        columns["load_bits_per_s"] = sum(rates["load"])
+    if rates["pair"]:
+        each = [float(record.metrics["throughput_bits_per_s"] or 0), *rates["pair"]]
+        columns |= dict.fromkeys(FIRST_PAIR_ONLY)
+        columns |= {"throughput_bits_per_s": sum(each), "pair_bits_per_s": each}
+        columns["packets_source"] = "none: the packets of the first pair only are counted"
+    return columns
+
+
 def component_columns(sampled: Sampled, frequency_hz: int) -> dict[str, Any]:
     """What the CPUs' time went to, by component; without samples the reason why there are none.
 
@@ -116,7 +155,12 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
 
 
 def raw_document(
-    command: str, output: bytes, stderr: bytes, exit_code: int, sampled: Sampled | None = None
+    command: str,
+    output: bytes,
+    stderr: bytes,
+    exit_code: int,
+    sampled: Sampled | None = None,
+    beside: Sequence[Ran] = (),
 ) -> bytes:
     """What is kept of a run: the tool's own words, with the command that made them.
 
@@ -128,6 +172,14 @@ def raw_document(
         "exit_code": exit_code,
         "stdout": output.decode("utf-8", "backslashreplace"),
         "stderr": stderr.decode("utf-8", "backslashreplace"),
+        "beside": [
+            {
+                "command": ran.command,
+                "stdout": ran.output.decode("utf-8", "backslashreplace"),
+                "stderr": ran.stderr.decode("utf-8", "backslashreplace"),
+            }
+            for ran in beside
+        ],
         "cpu_samples": [
             f"{';'.join((stack.owner, *reversed(stack.frames)))} {times}"
             for stack, times in (sampled.stacks if sampled else {}).items()

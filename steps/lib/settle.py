@@ -17,12 +17,17 @@ INTERRUPTED = "interrupted before its end"
 def settle(target: Target) -> None:
     """Undo and record the block that still holds the target, if there is one. Idempotent.
 
+    Settings come first, since preparing needs every node, and a silent one must keep no other one
+    tuned. They come again after it: of a target that was half torn down only then all are reached.
+
     Raises:
         RefusedError: a setting cannot be put back; the journal is kept.
+        TransientError: a node does not answer; the others are as they were before the block.
     """
     stale = target.load_state()
     if stale is None:
         return
+    stale, _ = restore(target, stale)
     target.prepare()
     stale, problems = restore(target, stale)
     if problems:

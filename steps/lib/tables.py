@@ -5,9 +5,13 @@ Evolution: add nullable columns only; anything else raises ``SCHEMA_VERSION``, w
 in its marker object, so that an older cnibench refuses a newer store instead of misreading it.
 """
 
-from dataclasses import dataclass
-
 import pyarrow as pa
+
+from steps.lib.columns import Column
+from steps.lib.columns import count as _count
+from steps.lib.columns import number as _number
+from steps.lib.columns import text as _text
+from steps.lib.traffic_columns import BESIDE, BESIDE_IDENTITY, NO_DROP
 
 SCHEMA_VERSION = 1
 
@@ -15,28 +19,6 @@ METHOD_VERSION = 2
 """Raised when old and new numbers stop being comparable; each raise is dated in CHANGELOG.md."""
 
 UTC = pa.timestamp("us", tz="UTC")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column. ``unit`` is empty for names, counts of things and yes/no."""
-
-    name: str
-    type: pa.DataType
-    unit: str
-    description: str
-
-
-def _text(name: str, description: str) -> Column:
-    return Column(name, pa.string(), "", description)
-
-
-def _count(name: str, description: str, unit: str = "") -> Column:
-    return Column(name, pa.int64(), unit, description)
-
-
-def _number(name: str, unit: str, description: str) -> Column:
-    return Column(name, pa.float64(), unit, description)
 
 
 _BLOCK_IDENTITY = (
@@ -56,7 +38,10 @@ _CELL_IDENTITY = (
         "without traffic",
     ),
     _text("path", "Who talks to whom"),
-    _text("traffic", "Kind of traffic: tcp-stream, udp-stream, tcp-rr, tcp-crr, udp-rr"),
+    _text(
+        "traffic",
+        "tcp-stream, udp-stream, no-drop-stream (a search), tcp-rr, tcp-crr, udp-rr",
+    ),
     _text("family", "Address family: ipv4, ipv6; null in rows from before it could be asked for"),
     _text("protocol", "Transport protocol"),
     _text(
@@ -72,7 +57,8 @@ _CELL_IDENTITY = (
     _count(
         "offered_transactions_per_s", "Stated rate of requests; null: as fast as answered", "1/s"
     ),
-    _count("duration_s_asked", "Seconds to measure", "s"),
+    *BESIDE_IDENTITY,
+    _count("duration_s_asked", "Seconds to measure; of a search, of one confirmation", "s"),
     _count("omit_s", "Seconds left out at the start", "s"),
 )
 
@@ -205,12 +191,13 @@ MEASUREMENTS = (
     ),
     _number("duration_s", "s", "Measured window, as the tool says"),
     # ---------- what the network did
-    _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver"),
+    _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver; of all pairs together"),
     _number(
         "throughput_reverse_bits_per_s",
         "bit/s",
         "Goodput from server to client while the other direction runs; of direction `both` only",
     ),
+    *BESIDE,
     _number("sent_bits_per_s", "bit/s", "Rate at the sender"),
     _number("sent_reverse_bits_per_s", "bit/s", "Rate at the server; of direction `both` only"),
     _count("retransmits", "TCP segments sent again: by the sender; of transactions, by both ends"),
@@ -222,6 +209,7 @@ MEASUREMENTS = (
     _count("lost_datagrams", "UDP datagrams that did not arrive; of udp-rr as above"),
     _count("datagrams", "UDP datagrams sent; of udp-rr, requests"),
     _count("out_of_order", "UDP datagrams out of order"),
+    *NO_DROP,
     _number("jitter_us", "us", "UDP inter-arrival jitter (RFC 1889), as the receiver says"),
     _number("rtt_us_mean", "us", "TCP round trip under load, as the kernel says, mean of streams"),
     _number("transactions_per_s", "1/s", "Request/response pairs, or connections, per second"),

@@ -27,8 +27,7 @@ pytestmark = pytest.mark.lab
 PORT = 30521
 LINES = 100
 COUNTING = (
-    "sh",
-    "-c",
+    *("sh", "-c"),
     f"i=0; while [ $i -lt {LINES} ]; do echo $i $(date +%s.%N); i=$((i+1)); sleep 0.1; done;"
     "echo bad >&2; printf 'no newline'; exit 3",
 )
@@ -62,9 +61,8 @@ def pod(endpoints: Endpoints) -> Iterator[PodEndpoint]:
 def ends_of(stack: ExitStack, endpoints: Endpoints, name: PathName) -> Ends:
     path = PATHS[name]
     place = path.server or path.client
-    ports = (PORT,) if path.published else ()
-    by_name = path.address == "name"
-    request = EndpointRequest("server", place.kind, place.node_index, ports, headless=by_name)
+    wanted = (place.kind, place.node_index, (PORT,) if path.published else ())
+    request = EndpointRequest("server", *wanted, headless=path.by_name)
     server = stack.enter_context(endpoints.make(request))
     client: Endpoint = server
     if path.server is not None:
@@ -75,9 +73,8 @@ def ends_of(stack: ExitStack, endpoints: Endpoints, name: PathName) -> Ends:
         "pod": server.address,
         "node": server.node.address,
         "service": server.service_address or "",
+        "name": endpoints.resolve(client, server) if path.by_name else "",
     }
-    if by_name:
-        return Ends(client, server, endpoints.resolve(client, server))
     return Ends(client, server, addresses[path.address])
 
 
@@ -339,6 +336,11 @@ def test_a_node_that_dies_is_said_and_its_pod_is_struck_off(
                 endpoints.reading({"pod": pod})
         assert lost_s < 60
         assert pods.read(cluster.api, "cnibench-client") is None
+        cluster.agents.remove()
+        cluster.agents.ensure()
+        assert cluster.agents.call("n1", "facts", address=cluster.nodes[0].address)
+        with pytest.raises(TransientError, match="n2 does not report"):
+            cluster.agents.call("n2", "facts", address=cluster.nodes[1].address)
     finally:
         run(lab, "up", "--only", "target")
         cluster.agents.ensure()

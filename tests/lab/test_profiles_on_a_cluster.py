@@ -11,6 +11,7 @@ from steps.lib.errors import RefusedError, TransientError
 from steps.lib.models import Profile
 from steps.lib.restoring import restore
 from steps.lib.setting import Setting
+from steps.lib.settle import settle
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.target import KubernetesTarget
 from steps.lib.tuning import apply_profile, read_back, unsupported
@@ -73,12 +74,12 @@ def test_a_node_that_is_silent_from_the_start_keeps_no_other_one_tuned(
     target: KubernetesTarget, lab: Lab
 ) -> None:
     setting = Setting("sysctl", "netns", "net.ipv4.tcp_sack")
-    state = apply_profile(target, STATE, Catalog().profiles.load("sack-off"))
+    apply_profile(target, STATE, Catalog().profiles.load("sack-off"))
     run(lab, "kill-node", "n2")
     try:
         with opened(lab) as later:
             with pytest.raises(TransientError, match="the agent on node n2 does not answer"):
-                restore(later, state)
+                settle(later)
             (first, _) = target.nodes()
             assert later.read_settings(first, [setting]) == {setting: "1"}
             left = later.load_state()

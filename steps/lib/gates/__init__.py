@@ -5,7 +5,7 @@ A gate looks at evidence that was read while the cell ran, and says ``pass``, ``
 look at whether a number is plausible: that would select results.
 """
 
-from steps.lib.gates import document, machine, path, state
+from steps.lib.gates import companions, document, machine, path, policy, state
 from steps.lib.gates.base import Evidence, Finding, Gate
 
 GATES: tuple[Gate, ...] = (
@@ -30,6 +30,8 @@ GATES: tuple[Gate, ...] = (
     machine.cpu_window,
     document.rate_offered,
     document.receiver_goodput,
+    companions.companions,
+    policy.policy,
     path.path_taken,
     path.encryption,
     path.mss,

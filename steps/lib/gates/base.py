@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from steps.lib.beside import Ran
 from steps.lib.models import Cell, Limits, Plugin
+from steps.lib.policing import Policed
 from steps.lib.reading import Ends, Window
 from steps.lib.targets.wire import Seen
 from steps.lib.traffic.protocol import DocumentError, Tool, ToolRecord
@@ -35,7 +37,8 @@ class Evidence:
     that had the very same document, if there is one. ``baseline_tracked`` is of a reference cell
     only: whether the block's first one had its connections tracked, as far as that is known.
     ``wire`` is what was seen of the connection on the client node's uplink, where the plugin claims
-    to encrypt.
+    to encrypt. ``beside`` is what ran at the same time: a load, more pairs;
+    ``policed`` the policy around it, as it was seen to work.
     """
 
     cell: Cell
@@ -56,6 +59,8 @@ class Evidence:
     same_document: str | None = None
     baseline_tracked: bool | None = None
     wire: Seen | None = None
+    beside: tuple[Ran, ...] = ()
+    policed: Policed | None = None
 
     @property
     def the_record(self) -> ToolRecord:

@@ -1,8 +1,10 @@
 """Gates about the machine around the cell: its CPUs, its clock, its wire, the generator's share."""
 
+from steps.lib.beside import Ran
 from steps.lib.gates.base import AROUND, Evidence, Found, gate, verdict
 from steps.lib.gates.path import TCP_IP_HEADERS_BYTES, TCP_TIMESTAMPS_BYTES
-from steps.lib.models import PATHS, Stream, UdpStream
+from steps.lib.models import PATHS, Transactions, UdpStream
+from steps.lib.reading import Window
 
 WINDOW_TOLERANCE = 0.05
 WINDOW_SLACK_S = 0.1
@@ -109,6 +111,8 @@ def foreign_wire(e: Evidence) -> Found:
     """Nobody else used the wire: the nodes' uplinks carried what the payload explains."""
     if not crosses_the_wire(e):
         return "not_applicable", "the path does not cross the wire; path-taken judges the uplinks"
+    if any(ran.record is None for ran in e.beside):
+        return "not_applicable", "what a companion sent is not known; companions says so"
     if e.the_window.cpu.wall_s <= 0:
         return "not_applicable", "the counters are not of one window; cpu-window says so"
     explained = _explained_bytes(e)
@@ -133,6 +137,16 @@ def crosses_the_wire(e: Evidence) -> bool:
     return "external" in path.kinds or ends[0].node_index != ends[1].node_index
 
 
+def _add_companion(found: dict[str, float], ran: Ran, window: Window, headers: int) -> None:
+    """What a companion put on the wire: its payload, a header each packet, an answer each."""
+    payload = ran.received(window).bits_per_s / 8 * window.cpu.wall_s
+    mss = ran.record.mss_bytes if ran.record else None
+    extra = payload * headers / (mss or ran.companion.traffic.message_bytes)
+    sender = "server" if ran.companion.traffic.direction == "reverse" else "client"
+    for end in found:
+        found[end] += payload + extra if end == sender else extra
+
+
 def _explained_bytes(e: Evidence) -> dict[str, float]:
     """Bytes that the cell has each end put on the wire in the window, headers included."""
     traffic, record, wall_s = e.cell.traffic, e.the_record, e.the_window.cpu.wall_s
@@ -140,7 +154,9 @@ def _explained_bytes(e: Evidence) -> dict[str, float]:
     headers += e.plugin.mtu_overhead_bytes + ETHERNET_BYTES
     ends = ("client", "server")
     found = {end: float(e.the_window.stack(end, "Tcp.OutSegs")) * headers for end in ends}
-    if not isinstance(traffic, Stream):
+    for ran in e.beside:
+        _add_companion(found, ran, e.the_window, headers)
+    if isinstance(traffic, Transactions):
         transactions = float(record.metrics["transactions_per_s"] or 0) * wall_s
         datagrams = transactions * headers if traffic.protocol == "udp" else 0.0
         found["client"] += transactions * traffic.request_bytes + datagrams

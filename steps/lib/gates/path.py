@@ -1,7 +1,7 @@
 """Gates about the way: where the ends are, which devices carried the bytes, in which sizes."""
 
 from steps.lib.gates.base import Evidence, Found, gate, verdict
-from steps.lib.models import PATHS, Stream
+from steps.lib.models import PATHS, Transactions
 from steps.lib.reading import Ends
 
 SILENT_SHARE = 0.02
@@ -121,8 +121,8 @@ def path_taken(e: Evidence) -> Found:
 
 
 @gate(
-    evidence="Frames on the uplink of the client's node, looked at in bursts all through the run: "
-    "the headers of the connection's own packets, at any depth",
+    evidence="Frames that leave by the sending node's uplink to the other node, looked at in "
+    "bursts all through the run: the headers of the connection's own packets, at any depth",
     source="encryption that was asked for and was off: the traffic flows all the same",
     cost="where the plugin claims encryption only: copying some 500 frames a second",
 )
@@ -131,7 +131,7 @@ def encryption(e: Evidence) -> Found:
     if not e.plugin.paths[e.cell.path].encrypted:
         return "not_applicable", "the plugin claims none on this path"
     assert e.wire is not None, "what is claimed was watched"
-    text = f"{e.wire.frames} frames on the wire, {e.wire.readable} of them readable"
+    text = f"{e.wire.frames} frames from node to node, {e.wire.readable} of them readable"
     if e.wire.frames < WATCHED_FRAMES_MIN:
         return "fail", f"{text}: too few to prove anything"
     return verdict(not e.wire.readable), text
@@ -149,7 +149,7 @@ def payload_bytes(e: Evidence) -> float:
     tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
     """
     metrics, wall_s = e.the_record.metrics, e.the_window.cpu.wall_s
-    if isinstance(e.cell.traffic, Stream):
+    if not isinstance(e.cell.traffic, Transactions):
         ways = ("throughput_bits_per_s", "throughput_reverse_bits_per_s")
         return 0.9 * max(float(metrics.get(way) or 0) for way in ways) / 8 * wall_s
     traffic = e.cell.traffic

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from steps.lib.errors import InputError
-from steps.lib.imports.runs import Imported, ImportedRun
+from steps.lib.imports.runs import DamagedError, Imported, ImportedRun
 from steps.lib.store.keys import is_safe
 
 FORM = "infrabuilder-csv"
@@ -43,8 +43,9 @@ LOSS_TOLERANCE_PERCENT = 0.05
 Line = Mapping[str, str]
 
 
-class DamagedError(Exception):
-    """The line has no number that can be believed; the message says why."""
+def fits(text: str) -> bool:
+    """Whether it looks like this table."""
+    return text.startswith("variant,")
 
 
 def read_csv(path: Path) -> Imported:
@@ -118,6 +119,7 @@ def _run(line: Line, number: int, times: int) -> ImportedRun:
         metrics=metrics,
         where=f"line {number}",
         raw=json.dumps(line, default=str).encode(),
+        tool="iperf3",
         tool_version=line["iperf_version"] or None,
         started_at=started_at,
         remark=remark,

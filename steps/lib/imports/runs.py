@@ -1,7 +1,7 @@
 """What every importer answers: runs as they were found, each with where it stands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,26 +9,44 @@ ENVIRONMENT_CLASS = "imported"
 """Of every imported row: no gate of ours saw the machine, so nothing measured is compared."""
 
 
-@dataclass(frozen=True)
-class ImportedRun:
-    """One run. ``metrics`` are columns of ``measurements``; a run that is not ok has none.
+class DamagedError(Exception):
+    """There is no number that can be believed; the message says why."""
 
-    ``where`` is the place in the file; ``raw`` the words that stand there.
+
+@dataclass(frozen=True)
+class Found:
+    """One run as a file tells it. ``metrics`` are columns of ``measurements``.
+
+    A run that is not ok has none. ``where`` is the place in the file; ``raw`` the words that stand
+    there; ``names`` what the words say of plugin, path, cell or repeat, if they do.
     """
+
+    where: str
+    raw: bytes
+    status: str = "ok"
+    reason: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    tool: str | None = None
+    tool_version: str | None = None
+    started_at: datetime | None = None
+    remark: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def damaged(where: str, raw: bytes, reason: str, status: str = "invalid") -> Found:
+    """A run of which nothing but its place is believed."""
+    return Found(where, raw, status, reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedRun(Found):
+    """One run, and whose it is: what the words, the name of the file and a person say."""
 
     plugin: str
     repeat: int
     cell: str
-    role: str
-    status: str
-    reason: str | None
-    asked: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    where: str
-    raw: bytes
-    tool_version: str | None = None
-    started_at: datetime | None = None
-    remark: str | None = None
+    role: str = "cell"
 
 
 @dataclass(frozen=True)

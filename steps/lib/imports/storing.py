@@ -105,6 +105,7 @@ def _store(store: Store, campaign: str, found: Imported, run: ImportedRun) -> bo
         "rejected_attempts": [],
         "environment_class": ENVIRONMENT_CLASS,
         "environment_fingerprint": found.digest,
+        "tool": run.tool,
         "tool_version": run.tool_version,
         "started_at": run.started_at,
     }

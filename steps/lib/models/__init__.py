@@ -35,6 +35,7 @@ from steps.lib.models.matrix import (
     UdpStream,
     datagram_sizes,
 )
+from steps.lib.models.no_drop import NoDropSearch
 from steps.lib.models.path import (
     PATH_NAMES,
     PATHS,
@@ -53,8 +54,11 @@ from steps.lib.models.plugin import (
     Plugin,
     TargetKind,
 )
+from steps.lib.models.policy import Policy
 from steps.lib.models.profile import Entry, Profile
+from steps.lib.models.scale import Scale
 from steps.lib.models.source import Digest, Origin, Source
+from steps.lib.models.timed import Load
 
 __all__ = [
     "CELL_ID_LENGTH_MAX",
@@ -80,11 +84,13 @@ __all__ = [
     "Features",
     "HostNetwork",
     "Limits",
+    "Load",
     "Manifest",
     "Matrix",
     "Model",
     "Name",
     "Needs",
+    "NoDropSearch",
     "NodeCommand",
     "ObjectPattern",
     "ObjectReference",
@@ -95,9 +101,11 @@ __all__ = [
     "PathName",
     "Placement",
     "Plugin",
+    "Policy",
     "Profile",
     "Ready",
     "Routes",
+    "Scale",
     "SharedLink",
     "Source",
     "Stream",

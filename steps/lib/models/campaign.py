@@ -32,6 +32,13 @@ class TargetSpec(Model):
     external_client: ExternalClient | None = Field(
         default=None, description="Client of external paths; without it they are unsupported"
     )
+    pairs_max: int = Field(
+        default=16,
+        ge=1,
+        le=64,
+        description="Pairs of pods that its nodes have CPUs and addresses for at once; cells with "
+        "more are unsupported",
+    )
     toolbox_image: str = Field(
         default="cnibench/toolbox:lab", description="Image of traffic pods and node agents"
     )

@@ -6,33 +6,23 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, FieldError, Model, Name
+from steps.lib.models.no_drop import NoDropSearch
 from steps.lib.models.path import PathName
+from steps.lib.models.timed import UDP_PAYLOAD_BYTES_MAX, Timed, check_shares
 
 Direction = Literal["forward", "reverse", "both"]
-
-AddressFamily = Literal["ipv4", "ipv6"]
-
-UDP_PAYLOAD_BYTES_MAX = 65_507
-"""65,535 less the headers of IPv4 (20) and UDP (8)."""
-
-
-class Timed(Model):
-    """What every kind of traffic states. No tool default is ever used."""
-
-    id: Name = Field(description="Short name; with the path it makes the cell id")
-    paths: tuple[PathName, ...] = Field(
-        default=(), description="Only these; empty = all of the matrix"
-    )
-    duration_s: int = Field(ge=1, le=3600, description="Measured seconds, after `omit_s`")
-    family: AddressFamily = Field(
-        default="ipv4", description="Of the addresses; planned as unsupported where there are none"
-    )
 
 
 class Stream(Timed):
     """Bulk data in one direction, or in both at once (iperf3)."""
 
     streams: int = Field(default=1, ge=1, le=128)
+    pairs: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Pairs of pods that do so at once, each with that many streams",
+    )
     message_bytes: int = Field(ge=16, le=1 << 20, description="Size of one write or datagram")
     direction: Direction = Field(
         default="forward",
@@ -40,6 +30,16 @@ class Stream(Timed):
         "connections of their own; each direction's goodput is a column of its own",
     )
     omit_s: int = Field(ge=0, le=60, description="Seconds of slow start left out")
+    rate_bits_per_s: int | None = Field(
+        default=None, ge=10_000, description="Of all streams; null: as fast as they go"
+    )
+
+    @model_validator(mode="after")
+    def _each_stream_can_have_its_share(self) -> Self:
+        check_shares(self.rate_bits_per_s, self.streams)
+        if self.direction == "both" and self.pairs > 1:
+            raise FieldError("'both' is for one pair; write `forward` and `reverse`", "direction")
+        return self
 
 
 OF_THE_NODE = "node"
@@ -77,17 +77,12 @@ class UdpStream(Stream):
     )
 
     @model_validator(mode="after")
-    def _each_stream_can_have_its_share(self) -> Self:
+    def _its_messages_fit_a_datagram(self) -> Self:
         if self.direction == "both":
             raise FieldError(
                 "'both' is for tcp-stream only: of UDP in both directions iperf3 does not tell "
                 "what the client received; write `forward` and `reverse` as two cells",
                 "direction",
-            )
-        if self.rate_bits_per_s % self.streams:
-            raise ValueError(
-                f"rate_bits_per_s {self.rate_bits_per_s} is not a multiple of streams "
-                f"{self.streams}; each stream gets the same rate"
             )
         if self.message_bytes > UDP_PAYLOAD_BYTES_MAX:
             raise ValueError(
@@ -147,13 +142,14 @@ def datagram_sizes(traffic: "Traffic") -> dict[str, int]:
     """Bytes of the datagrams that traffic sends, by the field that says so; none for TCP."""
     if traffic.protocol == "tcp":
         return {}
-    names = (
-        ("message_bytes",) if isinstance(traffic, Stream) else ("request_bytes", "response_bytes")
-    )
+    is_stream = not isinstance(traffic, Transactions)
+    names = ("message_bytes",) if is_stream else ("request_bytes", "response_bytes")
     return {name: getattr(traffic, name) for name in names}
 
 
-Traffic = Annotated[TcpStream | UdpStream | Transactions, Field(discriminator="kind")]
+Traffic = Annotated[
+    TcpStream | UdpStream | NoDropSearch | Transactions, Field(discriminator="kind")
+]
 
 
 class Limits(Model):
@@ -194,27 +190,37 @@ class Cell(Model):
         return f"{self.path}.{self.traffic.id}"
 
     @cached_property
-    def columns(self) -> dict[str, str | int | None]:
+    def columns(self) -> dict[str, str | int | float | None]:
         """The cell's identity as columns of the result tables; null where it has no meaning."""
         traffic = self.traffic
         stream = traffic if isinstance(traffic, Stream) else None
+        search = traffic if isinstance(traffic, NoDropSearch) else None
+        bulk = stream or search
         transactions = traffic if isinstance(traffic, Transactions) else None
         return {
             "path": self.path,
             "traffic": traffic.kind,
             "family": traffic.family,
             "protocol": traffic.protocol,
-            "direction": stream.direction if stream else None,
-            "streams": stream.streams if stream else 1,
-            "message_bytes": stream.message_bytes if stream else None,
+            "direction": bulk.direction if bulk else None,
+            "streams": bulk.streams if bulk else 1,
+            "message_bytes": bulk.message_bytes if bulk else None,
             "request_bytes": transactions.request_bytes if transactions else None,
             "response_bytes": transactions.response_bytes if transactions else None,
-            "offered_bits_per_s": (
-                traffic.rate_bits_per_s if isinstance(traffic, UdpStream) else None
-            ),
+            "offered_bits_per_s": stream.rate_bits_per_s if stream else None,
             "offered_transactions_per_s": transactions.rate_per_s if transactions else None,
+            "scale_services": traffic.scale.services if traffic.scale else 0,
+            "scale_endpoints": (
+                traffic.scale.services * traffic.scale.endpoints_each if traffic.scale else 0
+            ),
+            "policy": traffic.policy.kind if traffic.policy else None,
+            "policy_rules": traffic.policy.rules if traffic.policy else 0,
+            "loss_percent_max": search.loss_percent_max if search else None,
             "duration_s_asked": traffic.duration_s,
             "omit_s": traffic.omit_s,
+            "pairs": stream.pairs if stream else 1,
+            "load_streams": traffic.load.streams if traffic.load else 0,
+            "load_offered_bits_per_s": traffic.load.rate_bits_per_s if traffic.load else None,
         }
 
 
@@ -237,6 +243,20 @@ class Matrix(Model):
         description="Samples of each CPU a second that share its work among components; 0 = none",
     )
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _policies_are_around_what_they_are_proven_for(self) -> Self:
+        for index, traffic in enumerate(self.traffic):
+            alone = traffic.load is None and getattr(traffic, "pairs", 1) == 1
+            if traffic.policy and not (alone and traffic.protocol == "tcp"):
+                raise FieldError(
+                    "is proven by connecting, and for one client; write it for TCP traffic without "
+                    "`load` and `pairs`",
+                    "traffic",
+                    index,
+                    "policy",
+                )
+        return self
 
     @model_validator(mode="after")
     def _cell_ids_are_unique_and_short(self) -> Self:

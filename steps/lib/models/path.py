@@ -50,6 +50,11 @@ class Path:
     absent: str = ""
 
     @property
+    def by_name(self) -> bool:
+        """Whether the client finds the server by the name of a Service without an address."""
+        return self.address == "name"
+
+    @property
     def kinds(self) -> frozenset[EndpointKind]:
         """Which kinds of endpoints take part."""
         return frozenset((self.client.kind, (self.server or self.client).kind))

@@ -8,6 +8,7 @@ from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.install import Install
 from steps.lib.models.life import Cleanup, Needs, Ready, VersionCommand
 from steps.lib.models.path import PATHS, SERVICE_ADDRESSES, PathName
+from steps.lib.models.policy import PolicyKind
 from steps.lib.models.source import Source
 
 TargetKind = Literal["namespaces", "kubernetes"]
@@ -63,6 +64,15 @@ class Features(Model):
     egress_gateway: Feature | None = None
 
 
+class Variant(Model):
+    """The sibling that a variant is compared with, to say what its one difference costs."""
+
+    of: Name = Field(description="Plugin that is the same but for it")
+    adds: Literal[
+        "overlay", "encryption", "policy", "observability", "services", "gateway", "data-path"
+    ]
+
+
 class Plugin(Model):
     """One CNI plugin in one variant: a candidate of a comparison."""
 
@@ -70,6 +80,9 @@ class Plugin(Model):
     title: str = Field(description="As people know it, for tables and plots")
     description: str
     source: Source
+    variant: Variant | None = Field(
+        default=None, description="What it has more than another plugin; null if it has no sibling"
+    )
     targets: tuple[TargetKind, ...] = Field(min_length=1)
     install: Install
     baseline: bool = Field(
@@ -83,6 +96,9 @@ class Plugin(Model):
     ready: Ready = Ready()
     version: VersionCommand | None = None
     removes: Cleanup = Cleanup()
+    policies: tuple[PolicyKind, ...] = Field(
+        default=(), description="Kinds of policies that it enforces; cells of others: unsupported"
+    )
     features: Features = Features()
     paths: dict[PathName, PathEvidence] = Field(description="Paths that exist, with their proof")
     unsupported: dict[PathName, str] = Field(

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from steps.lib.errors import InputError
 from steps.lib.store.base import NoSuchObjectError, Store, StoredObject
+from steps.lib.store.collected import Collected, collect
 from steps.lib.store.consolidated import Consolidated, Damaged, consolidate
 from steps.lib.store.directory import DirectoryStore
 from steps.lib.store.marker import check_or_mark
@@ -19,11 +20,13 @@ from steps.lib.store.rows import (
 from steps.lib.store.s3 import S3Store, settings_from_environment
 
 __all__ = [
+    "Collected",
     "Consolidated",
     "Damaged",
     "NoSuchObjectError",
     "Store",
     "StoredObject",
+    "collect",
     "consolidate",
     "dataset",
     "measured_cells",

@@ -2,8 +2,9 @@
 
 A cell is one object of one row and some eighty columns. A question that opens it reads for about a
 millisecond, and a campaign has thousands. So the rows of a campaign are copied once into one file
-of the store's cache, checked on the way; what was read before is taken from the file before. The
-name of the file is a digest of the objects in it, hence never stale, and each may be deleted.
+of the store's cache, checked on the way; what was read before is taken from the file before, and
+what somebody collected from the store's collected objects. The name of the file is a digest of the
+objects in it, hence never stale, and each may be deleted.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import logging
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,16 +25,20 @@ import pyarrow.parquet as pq
 from steps.lib.errors import InputError
 from steps.lib.store import keys
 from steps.lib.store.base import Store, StoredObject
+from steps.lib.store.collected import (
+    BATCH_OBJECTS,
+    OBJECT,
+    PART_BYTES,
+    THREADS,
+    identity,
+    parts,
+)
 from steps.lib.store.directory import remove_if_older
 from steps.lib.store.parquet import DamagedError, decode
 from steps.lib.tables import schema
 
 LOG = logging.getLogger("cnibench")
 
-OBJECT = "_object"
-"""Column of the copies: which object, in which version, a row is from."""
-
-THREADS = 8
 MANY_OBJECTS = 500
 KEEP_SUPERSEDED_S = 3600.0
 """Another process may have its questions open on the copy before."""
@@ -91,7 +96,8 @@ class _Copy:
         self, store: Store, table: str, campaign: str, objects: Sequence[StoredObject]
     ) -> None:
         self._store, self._table = store, table
-        self._objects = {f"{o.key}@{o.version}/{o.size}": o for o in objects}
+        self._campaign = campaign
+        self._objects = {identity(o): o for o in objects}
         self._shape = query_schema(table).append(pa.field(OBJECT, pa.string()))
         content = "\n".join([str(self._shape), *self._objects])
         self._folder = store.cache / table / f"campaign={campaign}"
@@ -120,21 +126,48 @@ class _Copy:
         return [Damaged(**entry) for entry in json.loads(self._damage.read_text())]
 
     def _build(self) -> None:
-        before = self._rows_before()
-        known = set(before.column(OBJECT).unique().to_pylist())
-        new = [name for name in self._objects if name not in known]
-        if len(new) >= MANY_OBJECTS:
-            LOG.info("store=%s reading %d new objects once", self._store.address, len(new))
-        with ThreadPoolExecutor(THREADS) as pool:
-            results = list(pool.map(self._rows_of, new))
-        damaged = [r for r in results if isinstance(r, Damaged)]
-        rows = pa.concat_tables([before, *self._with_origin(new, results)])
+        damaged: list[Damaged] = []
+        _replace(self._path, lambda path: damaged.extend(self._write(path)))
         if damaged:
             text = json.dumps([asdict(entry) for entry in damaged], indent=1)
             _replace(self._damage, lambda path: path.write_text(text))
-        _replace(
-            self._path, lambda path: pq.write_table(rows.combine_chunks(), path, compression="zstd")
-        )
+
+    def _write(self, path: Path) -> list[Damaged]:
+        """Write the rows a group at a time, so that memory is bounded; return what is damaged."""
+        damaged: list[Damaged] = []
+        with pq.ParquetWriter(path, self._shape, compression="zstd") as writer:
+            for group in _groups(self._pieces(damaged)):
+                writer.write_table(group, row_group_size=group.num_rows)
+        return damaged
+
+    def _pieces(self, damaged: list[Damaged]) -> Iterator[pa.Table]:
+        """All rows, each once: of the copy before, of collected objects, of single ones."""
+        missing = dict(self._objects)
+        yield from self._wanted(self._rows_before(), missing)
+        if len(missing) > 1:
+            for part in parts(self._store, self._table, self._campaign):
+                yield from self._wanted([part.cast(self._shape)], missing)
+        if len(missing) >= MANY_OBJECTS:
+            LOG.info("store=%s reading %d new objects once", self._store.address, len(missing))
+        names = list(missing)
+        with ThreadPoolExecutor(THREADS) as pool:
+            for start in range(0, len(names), BATCH_OBJECTS):
+                batch = names[start : start + BATCH_OBJECTS]
+                yield from self._with_origin(batch, list(pool.map(self._rows_of, batch)), damaged)
+
+    def _wanted(
+        self, source: Iterable[pa.Table], missing: dict[str, StoredObject]
+    ) -> Iterator[pa.Table]:
+        """Rows of a source whose objects are still missing; they are no more then."""
+        taken: set[str] = set()  # Rows of one object may lie in two tables of a source.
+        for rows in source:
+            origin = rows.column(OBJECT)
+            names = [n for n in origin.unique().to_pylist() if n in missing or n in taken]
+            taken.update(names)
+            for name in names:
+                missing.pop(name, None)
+            if names:
+                yield rows.filter(pc.is_in(origin, value_set=pa.array(names, pa.string())))
 
     def _rows_of(self, name: str) -> pa.Table | Damaged:
         stored = self._objects[name]
@@ -144,32 +177,51 @@ class _Copy:
             return Damaged(stored.key, str(error))
 
     def _with_origin(
-        self, names: Sequence[str], results: Sequence[pa.Table | Damaged]
-    ) -> list[pa.Table]:
-        """What was read as one table, each row with its object."""
+        self, names: Sequence[str], results: Sequence[pa.Table | Damaged], damaged: list[Damaged]
+    ) -> Iterator[pa.Table]:
+        """What was read as one table, each row with its object; the rest goes to ``damaged``."""
+        damaged.extend(r for r in results if isinstance(r, Damaged))
         whole = [(n, r) for n, r in zip(names, results, strict=True) if isinstance(r, pa.Table)]
-        if not whole:
-            return []
-        rows = pa.concat_tables([r for _, r in whole])
-        origin = pa.array([n for n, r in whole for _ in range(r.num_rows)], pa.string())
-        return [rows.append_column(OBJECT, origin).cast(self._shape)]
+        if whole:
+            rows = pa.concat_tables([r for _, r in whole]).combine_chunks()
+            origin = pa.array([n for n, r in whole for _ in range(r.num_rows)], pa.string())
+            yield rows.append_column(OBJECT, origin).cast(self._shape)
 
-    def _rows_before(self) -> pa.Table:
-        """Rows of the newest copy that are still in the store."""
+    def _rows_before(self) -> Iterator[pa.Table]:
+        """Rows of the newest copy that can be read, one group of rows after the other."""
         for path in sorted(self._folder.glob("[!.]*.parquet"), key=_written_at, reverse=True):
+            begun = False
             try:
-                rows = pq.read_table(path, partitioning=None)
+                with pq.ParquetFile(path) as file:
+                    if not file.schema_arrow.equals(self._shape):
+                        continue
+                    for group in range(file.num_row_groups):
+                        rows = file.read_row_group(group)
+                        begun = True
+                        yield rows
             except (pa.ArrowException, OSError):
-                continue
-            if rows.schema.equals(self._shape):
-                wanted = pa.array(list(self._objects), pa.string())
-                return rows.filter(pc.is_in(rows.column(OBJECT), value_set=wanted))
-        return self._shape.empty_table()
+                if not begun:
+                    continue
+            return  # What cannot be read of it is read from the store.
 
     def _forget_superseded(self) -> None:
         for path in self._folder.iterdir():
             if not path.name.startswith(self._path.stem):
                 remove_if_older(path, KEEP_SUPERSEDED_S)
+
+
+def _groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Pieces put together to groups of rows that DuckDB reads quickly."""
+    waiting: list[pa.Table] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += piece.nbytes
+        if size >= PART_BYTES:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting, size = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def _written_at(path: Path) -> float:

@@ -6,6 +6,7 @@
     measurements/campaign=<c>/block=<block>/<cell>.parquet
     intervals/campaign=<c>/block=<block>/<cell>.<measurement_id>.parquet        histograms/ likewise
     raw/campaign=<c>/block=<block>/<cell>.<measurement_id>.json.zst
+    collected/<table>/campaign=<c>/<digest>.parquet            many of the above, see ``collected``
 
 The key of a measurement holds no attempt: whoever creates it first has measured the cell. Its
 intervals, histograms and raw output are written before it, each under the attempt's own id; those

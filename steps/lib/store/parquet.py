@@ -48,8 +48,13 @@ def encode(table: str, rows: Sequence[Row]) -> bytes:
     return sink.getvalue()
 
 
-def decode(table: str, data: bytes) -> pa.Table:
+def decode(table: str, data: bytes, *more: pa.Field) -> pa.Table:
     """Read an object with the columns of ``table``: absent ones null, unknown ones dropped.
+
+    Args:
+        table: Which one.
+        data: The object.
+        more: Columns that it has besides.
 
     Raises:
         DamagedError: it cannot be read, or not as this table.
@@ -59,9 +64,15 @@ def decode(table: str, data: bytes) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         found = file.read(use_threads=False)
-        return _aligned(found, bare_schema(table))
+        return _aligned(found, pa.schema([*bare_schema(table), *more]))
     except Exception as error:  # bytes that may be anything make a parser raise anything
         raise DamagedError(f"is damaged: {error}") from error
+
+
+def unknown_columns(table: str, data: bytes) -> list[str]:
+    """Columns of an object that a newer cnibench wrote and this one would drop."""
+    names = pq.ParquetFile(pa.BufferReader(data)).schema_arrow.names
+    return sorted(set(names) - set(bare_schema(table).names))
 
 
 @cache

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from steps.lib.models import EndpointKind, Plugin, TargetKind
+from steps.lib.models import EndpointKind, Plugin, Policy, Scale, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
-from steps.lib.targets.wire import Watching
+from steps.lib.targets.wire import Between, Watching
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Endpoint:
 
     ``pair`` is the node-side device of a pod's link (None where there is none), ``start_ms`` the
     time its creation took (None where nothing was created), ``service_address`` the virtual address
-    under which its ports are published (None where there is none), ``device_mtu_bytes`` the MTU of
+    under which its ports are published (None where there is none), ``service_ready_ms`` the time
+    until that worked, ``device_mtu_bytes`` the MTU of
     the device itself where the way to other pods may have a smaller one.
     """
 
@@ -69,6 +70,7 @@ class Endpoint:
     pair: str | None = None
     start_ms: float | None = None
     service_address: str | None = None
+    service_ready_ms: float | None = None
     device_mtu_bytes: int | None = None
 
     @property
@@ -82,13 +84,15 @@ class EndpointRequest:
     """What endpoint to make.
 
     ``published_ports`` are opened on the node for TCP and UDP; if ``headless``, they have only a
-    name instead, which tells the endpoint's own address.
+    name instead, which tells the endpoint's own address. ``groups`` are those of tools that shall
+    run in it beside a client and a server.
     """
 
     name: str
     kind: EndpointKind
     node_index: int
     published_ports: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
     headless: bool = False
 
 
@@ -122,6 +126,32 @@ def difference(before: Inventory, after: Inventory) -> list[str]:
         found += [f"{kind}: left behind: {item}" for item in sorted(now - was)]
         found += [f"{kind}: missing: {item}" for item in sorted(was - now)]
     return found
+
+
+class Surroundings(Protocol):
+    """What else there is while a cell is measured: policies with their trials, more Services."""
+
+    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
+        """Have so many Services beside for the time of the block.
+
+        Raises:
+            RefusedError: there are none here, or the cluster does not take so many.
+        """
+
+    def applied(
+        self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
+    ) -> AbstractContextManager[None]:
+        """Ask for the policy, and at the end of the block for its removal; waits for neither.
+
+        Raises:
+            RefusedError: nobody here can be asked for one.
+        """
+
+    def listening(self, server: Endpoint, ports: Sequence[int]) -> AbstractContextManager[None]:
+        """Have a trial listen on TCP ports of a pod, on which no tool does."""
+
+    def connects(self, client: Endpoint, address: str, port: int) -> bool:
+        """Whether a TCP connection from an endpoint comes about within a second."""
 
 
 class Target(Protocol):
@@ -243,9 +273,13 @@ class Target(Protocol):
         """Start a tool of the tool box in the endpoint, its CPU counted under ``group``."""
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
-        """Wait until a socket listens, without connecting to it (that would end the server)."""
+        """Wait until a socket of that group listens, without connecting to it, which ends some."""
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
 
     # ---------- readings
     def cpu(self) -> CpuTimes:
@@ -262,8 +296,8 @@ class Target(Protocol):
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all nodes, each so many times a second, until the end of the block."""
 
-    def watching(self, node: Node, addresses: tuple[str, str]) -> Watching:
-        """Look at frames on a node's uplink for what two addresses say to each other.
+    def watching(self, node: Node, between: Between) -> Watching:
+        """Look at the frames that leave by a node's uplink for what two ends say to each other.
 
         It ends with the block, or when what is yielded is called, which tells what was seen.
         """

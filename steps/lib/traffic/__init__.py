@@ -1,12 +1,16 @@
 """Traffic tools. Adding one = one file beside this one, and one entry in ``TOOLS``."""
 
-from steps.lib.models import Stream, TcpStream, Traffic, Transactions
+from steps.lib.models import TcpStream, Traffic, Transactions
 from steps.lib.traffic.iperf3 import Iperf3
 from steps.lib.traffic.netperf import Netperf
 from steps.lib.traffic.protocol import Tool
 from steps.lib.traffic.transact import Transact
 
 TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf(), Transact())
+
+
+NOT_OF_THE_TOOL = {"id", "paths", "tool", "load", "pairs", "policy", "scale", "family"}
+"""Fields of a cell's traffic that its tool is told nothing of."""
 
 
 def tool_for(traffic: Traffic) -> Tool:
@@ -20,11 +24,7 @@ def asked(traffic: Traffic) -> dict[str, str | int | None]:
 
     A bulk test without a stated rate asks for none: a tool that paced it did something else.
     """
-    parameters = traffic.model_dump(exclude={"id", "paths", "tool", "family"}) | {
-        "protocol": traffic.protocol
-    }
-    if isinstance(traffic, Stream):
-        parameters.setdefault("rate_bits_per_s", None)
+    parameters = traffic.model_dump(exclude=NOT_OF_THE_TOOL) | {"protocol": traffic.protocol}
     if isinstance(traffic, TcpStream) and traffic.chosen_congestion_control is None:
         del parameters["congestion_control"]
     return parameters

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from statistics import fmean
 
-from steps.lib.models import Stream, TcpStream, Traffic, UdpStream
-from steps.lib.traffic.iperf3_document import Document, ServerDocument
+from steps.lib.models import Stream, TcpStream, Traffic
+from steps.lib.traffic.iperf3_document import Document, IntervalSum, ServerDocument
 from steps.lib.traffic.iperf3_reading import read_document
 from steps.lib.traffic.protocol import (
     Boundary,
@@ -69,18 +69,21 @@ class Iperf3:
 
     name = "iperf3"
     version = "3.18"
-    kinds: tuple[str, ...] = ("tcp-stream", "udp-stream")
+    kinds: tuple[str, ...] = ("tcp-stream", "udp-stream", "no-drop-stream")
     version_command: tuple[str, ...] | None = None
+
+    def __init__(self, port: int = PORT) -> None:
+        self._port = port
 
     @property
     def ports(self) -> tuple[int, ...]:
         """Control and data share one port, for TCP and UDP."""
-        return (PORT,)
+        return (self._port,)
 
-    def server_command(self, traffic: Traffic) -> Sequence[str]:
+    def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """``--json``, so that the client can embed the server's document in its own."""
         return (
-            "iperf3", "--server", "-4", "--port", str(PORT), "--one-off",
+            "iperf3", "--server", "-4", "--bind", address, "--port", str(self._port), "--one-off",
             "--idle-timeout", str(SERVER_IDLE_S), "--rcv-timeout", str(STALL_TIMEOUT_MS), "--json",
         )  # fmt: skip
 
@@ -93,7 +96,7 @@ class Iperf3:
         receives = ("--rcv-timeout", str(STALL_TIMEOUT_MS))
         directions = {"reverse": ("--reverse", *receives), "both": ("--bidir", *receives)}
         return (
-            "iperf3", "--client", address, "-4", "--port", str(PORT),
+            "iperf3", "--client", address, "-4", "--port", str(self._port),
             "--time", str(traffic.duration_s), "--omit", str(traffic.omit_s), "--interval", "1",
             "--parallel", str(traffic.streams), "--length", str(traffic.message_bytes),
             *_protocol_options(traffic),
@@ -120,9 +123,9 @@ class Iperf3:
             version=_version(start.version, self.version),
             effective=_effective(document),
             metrics=_metrics(document),
-            intervals=tuple(
-                Interval(i.start, i.seconds, i.bits_per_second, i.retransmits)
-                for i in document.measured
+            intervals=_intervals(document.measured),
+            received_intervals=_intervals(
+                [i.sum for i in document.receiver.intervals if not i.sum.omitted]
             ),
             duration_s=end.sum_received.seconds,
             client_address=_one({c.local_host for c in start.connected}, "local"),
@@ -135,13 +138,16 @@ class Iperf3:
         )
 
 
+def _intervals(sums: Sequence[IntervalSum]) -> tuple[Interval, ...]:
+    return tuple(Interval(i.start, i.seconds, i.bits_per_second, i.retransmits) for i in sums)
+
+
 def _protocol_options(traffic: Stream) -> tuple[str, ...]:
     """``--bitrate`` is of each stream; 0 is no limit, which is said too."""
+    each = (traffic.rate_bits_per_s or 0) // traffic.streams  # without remainder: the model's rule
     if isinstance(traffic, TcpStream):
         chosen = traffic.chosen_congestion_control
-        return "--bitrate", "0", *(("--congestion", chosen) if chosen else ())
-    assert isinstance(traffic, UdpStream), "streams are TCP or UDP"
-    each = traffic.rate_bits_per_s // traffic.streams  # without remainder: the model's rule
+        return "--bitrate", str(each), *(("--congestion", chosen) if chosen else ())
     return "--udp", "--bitrate", str(each), "--udp-counters-64bit"
 
 

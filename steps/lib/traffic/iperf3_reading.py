@@ -9,7 +9,6 @@ Events of a good run, in this order (seen with 3.18; each line is flushed on its
 ``server_output_json`` (the server's own document, asked for with ``--get-server-output``), ``end``.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 from steps.lib.traffic.iperf3_document import Document, Sum
 from steps.lib.traffic.lines import lines_of
 from steps.lib.traffic.protocol import DocumentError
+from steps.lib.traffic.strict_json import DECODER
 
 AGREEMENT = 0.01
 """Largest relative difference between two counts of the same bytes. iperf3's threads go on for
@@ -27,9 +27,6 @@ some blocks after a report: up to 0.01 % was seen between them."""
 
 LATE_END_S = 0.1
 """On a busy machine a test ends some 10 ms after its last interval, and its sums hold those too."""
-
-INTEGER_DIGITS = 20
-"""The largest number that iperf3 counts to, 2^64 - 1, has so many."""
 
 SECONDS_STEP = 1e-5
 """iperf3 rounds ``start`` and ``end`` of an interval to microseconds."""
@@ -63,37 +60,12 @@ def _event(line: str, number: int) -> tuple[str, Any]:
     if not line.startswith('{"event":"'):
         raise DocumentError(f"line {number} is not an event of iperf3: {line[:60]!r}")
     try:
-        event = json.loads(
-            line, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer
-        )
+        event = DECODER.decode(line)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"line {number} is not JSON: {error}") from None
     if event.keys() != {"event", "data"} or not isinstance(event["event"], str):
         raise DocumentError(f"line {number} is not an event of iperf3: {line[:60]!r}")
     return event["event"], event["data"]
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. A key that occurs twice would silently hide its first value.
-
-    With one value it is let be: a UDP server's ``start`` says ``target_bitrate`` twice (3.18).
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs) and any(found[key] != value for key, value in pairs):
-        raise ValueError("an object has the same key twice, with two values")
-    return found
-
-
-def _integer(text: str) -> int:
-    """Python reads whole numbers of any length, also those that no float can hold."""
-    if len(text) > INTEGER_DIGITS:
-        raise ValueError(f"{text[:20]}... is too large")
-    return int(text)
-
-
-def _constant(name: str) -> float:
-    """JSON has no NaN or Infinity, Python's reader does."""
-    raise ValueError(f"{name} is not a number")
 
 
 def _check_sequence(names: Sequence[str]) -> None:

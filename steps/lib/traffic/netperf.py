@@ -84,9 +84,9 @@ class Netperf:
         """The data port is opened by a test only; it is the one that policies must cover."""
         return (CONTROL_PORT, DATA_PORT)
 
-    def server_command(self, traffic: Traffic) -> Sequence[str]:
+    def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """``-D``: stay in the foreground; ``-f``: one process; ``-N``: no debug file in /tmp."""
-        return "netserver", "-4", "-D", "-f", "-N", "-p", str(CONTROL_PORT)
+        return "netserver", "-4", "-L", address, "-D", "-f", "-N", "-p", str(CONTROL_PORT)
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """Options after ``--`` belong to the test; ``-D`` there is TCP_NODELAY on both ends."""

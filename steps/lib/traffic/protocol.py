@@ -47,7 +47,8 @@ class ToolRecord:
     ``started_utc_s`` is the document's date, in seconds since 1970 by the client's clock.
     ``metrics`` are columns of the measurements table. ``client_address_at_server`` is what the
     server saw as its peer: it differs from ``client_address`` where the path translates addresses.
-    ``histogram`` has the same edges in every run of a tool, so that those of several runs add up.
+    ``received_intervals`` are the receiver's own, where it counts any. ``histogram`` has the same
+    edges in every run of a tool, so that those of several runs add up.
     """
 
     tool: str
@@ -64,6 +65,7 @@ class ToolRecord:
     client_address_at_server: str | None = None
     started_utc_s: float | None = None
     histogram: tuple[Bucket, ...] = ()
+    received_intervals: tuple[Interval, ...] = ()
 
 
 Boundary = Literal["window-start", "window-end"]
@@ -95,8 +97,12 @@ class Tool(Protocol):
     def ports(self) -> tuple[int, ...]:
         """Every port the server listens on; the first one tells that it is ready."""
 
-    def server_command(self, traffic: Traffic) -> Sequence[str]:
-        """Command of the server; it serves one client."""
+    def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
+        """Command of the server; it serves one client.
+
+        What is answered to a datagram comes from this address of its own: a host with several would
+        answer from another one than was asked, and the client not take it.
+        """
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """Command of the client, with every parameter explicit."""

@@ -22,7 +22,6 @@ from steps.lib.traffic.transact_document import Document, End, read_document
 PORT = 30524
 """Published as a NodePort too, so it lies in the range that Kubernetes has for them."""
 
-ANY_ADDRESS = "0.0.0.0"  # The server's own network namespace is its border.
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 
 _KINDS = {("tcp", "one"): "tcp-rr", ("tcp", "each"): "tcp-crr", ("udp", "one"): "udp-rr"}
@@ -54,9 +53,9 @@ class Transact:
         """The server of datagrams listens on the same port of TCP too, to tell that it is ready."""
         return (PORT,)
 
-    def server_command(self, traffic: Traffic) -> Sequence[str]:
+    def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """It is told all that it has to know, and asks the client nothing."""
-        return "transact", "server", *_words(traffic, ANY_ADDRESS)
+        return "transact", "server", *_words(traffic, address)
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """No setting has a default."""

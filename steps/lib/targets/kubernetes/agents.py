@@ -59,14 +59,24 @@ class Agents:
     def ensure(self) -> None:
         """Bring an agent to every node, and wait for it; one that is there already stays.
 
+        A node that does not report, or was deleted, is left out, since the others may have to be
+        put back without it: who asks it is told why it has none.
+
         Raises:
             RefusedError: one does not start.
         """
-        missing = [node for node in self._nodes if not self._is_there(node)]
-        if missing:
-            self._bring(missing)
-            self._forget_programs(all_but=_program_name())
         self._wanted = True
+        missing = [node for node in self._nodes if not self._is_there(node)]
+        working = [node for node in missing if self._works(node)]
+        if working:
+            self._bring(working)
+            self._forget_programs(all_but=_program_name())
+
+    def _works(self, node: str) -> bool:
+        problem = pods.node_problem(self._api, node)
+        if problem:
+            logger.warning("it has no agent: %s", problem)
+        return problem is None
 
     def close(self) -> None:
         """Hang up; the pods stay."""
@@ -173,12 +183,24 @@ class Agents:
         for node in nodes:
             pods.create(self._api, self._body(node))
         for node in nodes:
-            pods.wait_started(self._api, _name(node))
+            try:
+                pods.wait_started(self._api, _name(node))
+            except RefusedError:
+                # Of a node that died, the API server knows only after a while.
+                if self._works(node):
+                    raise
 
     def _bring_again(self, node: str) -> bool:
-        """Make an agent's pod anew if it was evicted or deleted, on a node that works."""
-        if not self._wanted or not self._is_lost(node) or pods.node_problem(self._api, node):
+        """Make an agent's pod anew if it was evicted or deleted.
+
+        Raises:
+            TransientError: its node does not work.
+        """
+        if not self._wanted or not self._is_lost(node):
             return False
+        problem = pods.node_problem(self._api, node)
+        if problem:
+            raise TransientError(problem)
         logger.warning("node=%s its agent was lost and is brought again", node)
         self._bring([node])
         return True

@@ -40,7 +40,7 @@ def body(
 ) -> dict[str, Any]:
     """The pod of an endpoint: a launcher for each tool that may have to run there."""
     # A client's pod holds nothing else; a server's may have to hold both ends of a path.
-    groups = GROUPS if request.name != "client" else GROUPS[:1]
+    groups = (*(GROUPS if request.name != "client" else GROUPS[:1]), *request.groups)
     return {
         "metadata": {"name": name, "labels": LABELS | {NAME_LABEL: request.name}},
         "spec": {

@@ -30,6 +30,7 @@ from steps.lib.targets.kubernetes.processes import Ended, Launched, Running
 from steps.lib.targets.kubernetes.readings import Strangers
 from steps.lib.targets.kubernetes.sampling import Owners, sampling
 from steps.lib.targets.kubernetes.services import Services
+from steps.lib.targets.kubernetes.surroundings import Surroundings
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node, Process
 
@@ -66,6 +67,7 @@ class Endpoints:
         self._has_pod_network = has_pod_network
         self._plugin_namespaces = plugin_namespaces
         self._strangers = Strangers(api, plugin_namespaces)
+        self.surroundings = Surroundings(api, agents)
         self._services = Services(api, agents, self._nodes)
         self._asked_for: set[str] = set()
         """Names of pods whose endpoints are in use, from before they are made."""
@@ -101,8 +103,9 @@ class Endpoints:
             yield self._made(name, request)
 
     def take_away_all(self) -> None:
-        """Delete every pod and Service that a killed process may have left. Idempotent."""
+        """Delete every pod, Service and policy that a killed process may have left. Idempotent."""
         api = self._api
+        self.surroundings.take_away_all()
         services = api.get(api.core.list_namespaced_service, NAMESPACE, label_selector=SELECTOR)
         for service in services.items if services else ():
             self._services.delete(service.metadata.name)
@@ -165,7 +168,7 @@ class Endpoints:
         return running
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it.
 
@@ -178,9 +181,9 @@ class Endpoints:
             return
         place = placed(endpoint)
         deadline = time.monotonic() + timeout_s
-        server = self._running.get((place.pod, "server"))
+        server = self._running.get((place.pod, group))
         # Another server on a node's port would be measured in place of ours.
-        owner = place.containers["server"] if server is not None else None
+        owner = place.containers[group] if server is not None else None
         wanted = {"port": port, "protocol": protocol, "container": place.network, "owner": owner}
         while not self._agents.call(place.node.name, "listening", **wanted):
             if server is not None and server.has_ended:
@@ -246,7 +249,7 @@ class Endpoints:
         groups: dict[str, list[str]] = {group: [] for group in GROUPS}
         for place in self._present.values():
             for group, container in place.containers.items():
-                groups[group].append(container)
+                groups.setdefault(group, []).append(container)
         times = readings.cpu_times(answers, groups, self._strangers)
         outside = self._external.usage_s()
         together = {
@@ -299,9 +302,11 @@ class Endpoints:
         if request.headless:
             self._services.name(place.pod, LABELS, selector, ports)
             return place
+        started_s = time.perf_counter()
         address = self._services.publish(place.pod, LABELS, selector, ports)
         self._services.wait_works(place.pod, address, place.node, place.network, ports)
-        return replace(place, service_address=address)
+        ready_ms = (time.perf_counter() - started_s) * 1e3
+        return replace(place, service_address=address, service_ready_ms=ready_ms)
 
     def _take_away(self, name: str) -> None:
         self._asked_for.discard(name)

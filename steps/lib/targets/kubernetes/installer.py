@@ -64,6 +64,16 @@ class Installer:
         text = self.memory.load(RECORD)
         return None if text is None else Installed.model_validate_json(text)
 
+    def namespaces(self) -> set[str]:
+        """Of the plugin that is installed."""
+        present = self.current()
+        return present.namespaces if present else set()
+
+    def workloads(self) -> set[str]:
+        """Of the plugin that is installed."""
+        present = self.current()
+        return present.workloads if present else set()
+
     def install(self, plugin: Plugin, install_id: str) -> None:
         """Put the plugin on every node and wait until it says that it is ready.
 

@@ -25,6 +25,7 @@ from steps.lib.targets.kubernetes.installer import Installer
 from steps.lib.targets.kubernetes.memory import Holder, Memory, is_held, lease
 from steps.lib.targets.kubernetes.node_marks import marks
 from steps.lib.targets.kubernetes.plugin_memory import plugin_memory_bytes
+from steps.lib.targets.kubernetes.surroundings import Surroundings
 from steps.lib.targets.kubernetes.watching import watching
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.protocol import (
@@ -37,13 +38,13 @@ from steps.lib.targets.protocol import (
     Process,
     Target,
 )
-from steps.lib.targets.wire import Watching
+from steps.lib.targets.wire import Between, Watching
 
 STATE = "cnibench-state"
 
 _OF_THE_NODES = (
-    "_members", "_measured", "_all_agents", "_agents", "_all_nodes", "_nodes", "_installer",
-    "_endpoints",
+    "_names", "_members", "_measured", "_all_agents", "_agents", "_all_nodes", "_nodes",
+    "_installer", "_endpoints",
 )  # fmt: skip
 """What is found out once, and anew after the agents were taken away."""
 
@@ -73,12 +74,14 @@ class KubernetesTarget:
         return cluster.environment_class(self._measured)
 
     @cached_property
-    def _members(self) -> list[Any]:
-        """All nodes that carry a plugin; those of the beginning, whoever came or went since."""
+    def _names(self) -> list[str]:
+        """Of all nodes that carry a plugin: those of the beginning, whoever came or went since."""
         text = self._memory.load(cluster.MEMBERS)
-        if text is None:
-            return cluster.linux(self._api)
-        return cluster.those(self._api, json.loads(text))
+        return json.loads(text) if text else [n.metadata.name for n in cluster.linux(self._api)]
+
+    @cached_property
+    def _members(self) -> list[Any]:
+        return cluster.those(self._api, self._names)
 
     @cached_property
     def _measured(self) -> list[Any]:
@@ -87,12 +90,11 @@ class KubernetesTarget:
     @cached_property
     def _all_agents(self) -> Agents:
         """Agents of all nodes, wherever they are: enough to take them away."""
-        names = [node.metadata.name for node in self._members]
-        return Agents(self._api, self._spec.toolbox_image, names)
+        return Agents(self._api, self._spec.toolbox_image, self._names)
 
     @cached_property
     def _agents(self) -> Agents:
-        """Agents on all nodes, brought there when they are first needed."""
+        """Agents on all nodes that report, brought there when they are first needed."""
         self._api.ensure_namespace()
         self._all_agents.ensure()
         return self._all_agents
@@ -137,19 +139,13 @@ class KubernetesTarget:
             self._spec,
             self._nodes,
             self._has_pod_network,
-            self._plugin_namespaces,
+            self._installer.namespaces,
         )
 
     def _has_pod_network(self) -> bool:
         if (present := self._installer.current()) is None:
             raise RefusedError("no plugin is installed, so there can be no pod")
         return not isinstance(present.plugin.install, HostNetwork)
-
-    def _plugin_namespaces(self) -> set[str]:
-        return present.namespaces if (present := self._installer.current()) else set()
-
-    def _plugin_workloads(self) -> set[str]:
-        return present.workloads if (present := self._installer.current()) else set()
 
     # ---------- life of the target
     def missing_requirements(self) -> list[str]:
@@ -171,9 +167,7 @@ class KubernetesTarget:
         """Hold the cluster against any other campaign, from wherever it is run."""
         self._api.ensure_namespace()
         holder = Holder.workflow(workflow) if workflow else Holder.this_process()
-        with lease(
-            self._api, self.name, holder, lambda: bool(workflow) and self.load_state() is not None
-        ):
+        with lease(self._api, self.name, holder, lambda: bool(workflow and self.load_state())):
             yield
 
     def prepare(self) -> None:
@@ -222,8 +216,8 @@ class KubernetesTarget:
         return self._nodes
 
     def node(self, name: str) -> Node | None:
-        """One of them; no other node is asked, since that one may not answer."""
-        found = self._seen([n for n in self._measured if n.metadata.name == name])
+        """One of them; no other node is asked, since that one may not answer, or be gone."""
+        found = self._seen([n for n in cluster.linux(self._api) if n.metadata.name == name])
         return found[0] if found else None
 
     def all_nodes(self) -> Sequence[Node]:
@@ -272,9 +266,8 @@ class KubernetesTarget:
         self, node: Node, settings: Sequence[Setting]
     ) -> Mapping[Setting, str | None]:
         """Values in force on the node."""
-        values = self._agents.call(
-            node.name, "read_node_settings", uplink=node.uplink, settings=settings
-        )
+        asked = {"uplink": node.uplink, "settings": settings}
+        values = self._agents.call(node.name, "read_node_settings", **asked)
         return dict(zip(settings, values, strict=True))
 
     def write_setting(self, node: Node, setting: Setting, value: str) -> None:
@@ -307,10 +300,15 @@ class KubernetesTarget:
         return self._endpoints.start(endpoint, command, group)
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it."""
-        self._endpoints.wait_listening(endpoint, port, protocol, timeout_s)
+        self._endpoints.wait_listening(endpoint, port, protocol, timeout_s, group)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
+        return self._endpoints.surroundings
 
     # ---------- readings
     def cpu(self) -> CpuTimes:
@@ -326,15 +324,15 @@ class KubernetesTarget:
     def plugin_memory_bytes(self) -> int:
         """Memory of the plugin's pods on the measured nodes."""
         nodes = [node.name for node in self._nodes]
-        return plugin_memory_bytes(self._api, self._agents, nodes, self._plugin_workloads())
+        return plugin_memory_bytes(self._api, self._agents, nodes, self._installer.workloads())
 
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all measured nodes, by their agents."""
-        return self._endpoints.sampling(frequency_hz, self._plugin_workloads())
+        return self._endpoints.sampling(frequency_hz, self._installer.workloads())
 
-    def watching(self, node: Node, addresses: tuple[str, str]) -> Watching:
+    def watching(self, node: Node, between: Between) -> Watching:
         """Look at frames on the node's uplink, by its agent."""
-        return watching(self._agents, node, addresses)
+        return watching(self._agents, node, between)
 
     # ---------- memory of the block
     def load_state(self) -> BlockState | None:

@@ -47,13 +47,15 @@ def inside(name: str) -> Iterator[None]:
     """Run the block in a named namespace, then come back to where the thread was.
 
     Raises:
-        CnibenchError: there is no such namespace.
+        CnibenchError: there is no such namespace, or a kill left it half made.
     """
     try:
         place = os.open(path(name), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise CnibenchError(f"network namespace {name} does not exist") from error
     try:
+        if not is_whole(name):
+            raise CnibenchError(f"network namespace {name} is half made")
         with _returning():
             _call("setns", place, _CLONE_NEWNET)
             yield

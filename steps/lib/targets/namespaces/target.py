@@ -37,6 +37,7 @@ from steps.lib.targets.namespaces.endpoints import Endpoints, PlacedEndpoint
 from steps.lib.targets.namespaces.files import delete_durably, write_durably
 from steps.lib.targets.namespaces.installer import Installer
 from steps.lib.targets.namespaces.layout import RUN, Layout
+from steps.lib.targets.namespaces.surroundings import Surroundings
 from steps.lib.targets.namespaces.tuning import kinds
 from steps.lib.targets.namespaces.tuning.access import Access
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
@@ -49,7 +50,7 @@ from steps.lib.targets.protocol import (
     NodeFacts,
     Target,
 )
-from steps.lib.targets.wire import Seen, Watch
+from steps.lib.targets.wire import Between, Seen, Watch
 
 
 class NamespacesTarget:
@@ -224,10 +225,15 @@ class NamespacesTarget:
         raise RefusedError(f"{client.name} asks for the name of {server.name}; there is none here")
 
     def wait_listening(
-        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float
+        self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
     ) -> None:
         """Look at the endpoint's socket table until the port is there; never connect to it."""
         sockets.wait_listening(self._namespace(endpoint), port, protocol, timeout_s)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What else there is around its endpoints."""
+        return Surroundings(self._namespace)
 
     # ---------- readings
     def cpu(self) -> CpuTimes:
@@ -253,9 +259,9 @@ class NamespacesTarget:
         return sampling.sampling(self._groups, frequency_hz)
 
     @contextmanager
-    def watching(self, node: Node, addresses: tuple[str, str]) -> Iterator[Callable[[], Seen]]:
+    def watching(self, node: Node, between: Between) -> Iterator[Callable[[], Seen]]:
         """Look at frames on the node's uplink until the end of the block."""
-        watch = Watch(node.uplink, addresses)
+        watch = Watch(node.uplink, between)
         with netns.inside(self._layout.namespace(node.name)):
             watch.start()
         try:

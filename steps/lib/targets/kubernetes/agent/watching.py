@@ -4,18 +4,17 @@ from dataclasses import asdict
 from typing import Any
 
 from steps.lib.errors import RefusedError
-from steps.lib.targets.wire import Watch
+from steps.lib.targets.wire import Between, Watch
 
 _watch: Watch | None = None
 
 
-def start_watching(device: str, addresses: list[str]) -> None:
+def start_watching(device: str, between: dict[str, str]) -> None:
     """Begin; what an earlier call began, ends."""
     global _watch
     if _watch is not None:
         _watch.stop()
-    client, server = addresses
-    _watch = Watch(device, (client, server))
+    _watch = Watch(device, Between(**between))
     _watch.start()
 
 

@@ -1,0 +1,129 @@
+-- Which cells are inconclusive, and how many blocks would they need? Every candidate
+-- is compared with the fastest of its cell, in the way of `cnibench compare`.
+with
+
+candidates_asked as (
+    select *
+    from asked
+    where
+        getvariable('campaign') is null or campaign = getvariable('campaign')
+),
+
+measured as (
+    select
+        campaign,
+        cell,
+        plugin,
+        profile,
+        count(*) as blocks,
+        median(rate) as rate_median,
+        if(count(rate_logarithm) = count(*), avg(rate_logarithm), null) as mean,
+        var_samp(rate_logarithm) as variance,
+    from comparable
+    where
+        not is_baseline
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
+    group by all
+),
+
+leaders as (
+    select
+        campaign,
+        cell,
+        arg_max({'plugin': plugin, 'profile': profile}, mean) as leader,
+    from measured
+    group by all
+),
+
+compared as (
+    select
+        candidates_asked.*,
+        leader,
+        coalesce(measured.blocks, 0) as blocks,
+        coalesce(fastest.blocks, 0) as leader_blocks,
+        measured.mean - fastest.mean as difference,
+        sqrt((measured.variance + fastest.variance) / 2) as deviation,
+        welch_error(
+            measured.variance, measured.blocks, fastest.variance, fastest.blocks
+        ) as error,
+        welch_freedom(
+            measured.variance, measured.blocks, fastest.variance, fastest.blocks
+        ) as freedom,
+        coalesce(
+            try_cast(getvariable('margin_percent') as double), 5
+        ) as margin_percent,
+    from candidates_asked
+    left join campaigns using (campaign)
+    left join leaders using (campaign, cell)
+    left join measured using (campaign, cell, plugin, profile)
+    left join measured as fastest
+        on
+            fastest.campaign = candidates_asked.campaign
+            and fastest.cell = candidates_asked.cell
+            and fastest.plugin = leader.plugin
+            and fastest.profile = leader.profile
+    where
+        candidates_asked.plugin is distinct from baseline_plugin
+        and (
+            candidates_asked.plugin is distinct from leader.plugin
+            or candidates_asked.profile is distinct from leader.profile
+        )
+),
+
+intervals_of as (
+    select
+        *,
+        difference - coalesce(t_95(freedom), 0) * error as low,
+        difference + coalesce(t_95(freedom), 0) * error as high,
+        difference - coalesce(t_90(freedom), 0) * error as equal_low,
+        difference + coalesce(t_90(freedom), 0) * error as equal_high,
+        ln(1 + margin_percent / 100) as margin,
+    from compared
+),
+
+final as (
+    select
+        campaign,
+        path,
+        traffic,
+        cell,
+        plugin,
+        profile,
+        leader.plugin as leader_plugin,
+        leader.profile as leader_profile,
+        blocks,
+        leader_blocks,
+        exp(difference) as rate_ratio,
+        exp(low) as rate_ratio_low,
+        exp(high) as rate_ratio_high,
+        100 * deviation as variation_percent,
+        case
+            when blocks = 0 then 'not measured'
+            when error is null then 'inconclusive'
+            when equal_low >= -margin and equal_high <= margin then 'equal'
+            when high < -1e-12 then 'slower'
+            else 'inconclusive'
+        end as verdict,
+        if(
+            difference < 0,
+            blocks_that_show(100 * (exp(-difference) - 1), deviation),
+            null
+        ) as blocks_needed_for_difference,
+        blocks_that_show(margin_percent, deviation) as blocks_needed_for_margin,
+        case
+            when blocks = 0
+                then coalesce(
+                    unsupported_reason, 'no comparable run, see coverage'
+                )
+            when error is null then 'one block has no variation: run two or more'
+        end as note,
+    from intervals_of
+)
+
+select * from final
+order by
+    campaign, cell, verdict, blocks_needed_for_margin desc nulls last,
+    plugin, profile

@@ -1,0 +1,102 @@
+-- What is claimed of each plugin, and what was seen of it? As the catalog said when
+-- the campaign was planned, beside what the gates of this campaign proved.
+with
+
+plugins as (
+    select
+        campaign,
+        unnest(json_extract(document, '$.plugins[*]')) as plugin,
+    from campaigns
+    where
+        json_valid(document)
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
+),
+
+features as (
+    select
+        campaign,
+        json_extract_string(plugin, '$.name') as plugin,
+        unnest(map_entries(
+            json_extract(plugin, '$.features')::map(varchar, json)
+        )) as feature,
+    from plugins
+),
+
+claims as (
+    select
+        campaign,
+        plugin,
+        feature.key as feature,
+        json_extract_string(feature.value, '$.source') as source,
+        json_extract_string(feature.value, '$.verified') as verified,
+        if(
+            json_type(feature.value, '$.claimed') = 'ARRAY',
+            array_to_string(
+                json_extract(feature.value, '$.claimed')::varchar[], ', '
+            ),
+            json_extract_string(feature.value, '$.claimed')
+        ) as claimed,
+    from features
+    where json_type(feature.value) = 'OBJECT'
+),
+
+-- Which gate proves a feature while cells are measured.
+proofs as (
+    select * from (
+        values
+        ('dataplane', 'path'),
+        ('encapsulation', 'path'),
+        ('encryption', 'encryption')
+    ) as proofs (feature, gate)
+),
+
+checks as (
+    select
+        campaign,
+        plugin,
+        unnest(list_transform(
+            list_filter(gates, lambda g: g.verdict != 'not_applicable'),
+            lambda g: {'gate': g.gate, 'verdict': g.verdict}
+        )) as entry,
+    from measurements
+    where
+        role = 'cell'
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
+),
+
+found as (
+    select
+        campaign,
+        plugin,
+        entry.gate as gate,
+        count(*) filter (entry.verdict = 'pass') as cells_passed,
+        count(*) filter (entry.verdict = 'fail') as cells_failed,
+    from checks
+    where entry.gate in (select gate from proofs)
+    group by all
+),
+
+final as (
+    select
+        campaign,
+        plugin,
+        feature,
+        claimed,
+        source,
+        verified,
+        gate,
+        if(gate is null, null, coalesce(cells_passed, 0)) as cells_passed,
+        if(gate is null, null, coalesce(cells_failed, 0)) as cells_failed,
+    from claims
+    left join proofs using (feature)
+    left join found using (campaign, plugin, gate)
+)
+
+select * from final
+order by campaign, plugin, feature

@@ -1,0 +1,189 @@
+-- How do rate and CPU grow with streams, sizes and offered rates? A series is all
+-- cells of a path that differ in one of them alone.
+with
+
+first_blocks as (
+    select campaign, cell, min(block) as block,
+    from planned
+    where
+        role = 'cell'
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
+    group by all
+),
+
+-- Everything that was asked of a cell: all columns of `planned` that do not name it.
+cells as (
+    select
+        planned.campaign,
+        planned.cell,
+        struct_update(
+            any_value(planned),
+            block := null::varchar,
+            plugin := null::varchar,
+            profile := null::varchar,
+            repeat := null::bigint,
+            cell := null::varchar,
+            block_order := null::bigint,
+            cell_order := null::bigint,
+            unsupported_reason := null::varchar
+        ) as shape,
+    from planned
+    inner join first_blocks
+        on
+            first_blocks.campaign = planned.campaign
+            and first_blocks.cell = planned.cell
+            and first_blocks.block is not distinct from planned.block
+    where
+        getvariable('campaign') is null
+        or planned.campaign = getvariable('campaign')
+    group by all
+),
+
+-- One row per cell and dimension. What the series shares is the shape without it.
+points as (
+    select
+        campaign,
+        cell,
+        unnest([
+            {
+                'dimension': 'streams',
+                'value': shape.streams,
+                'series': struct_update(shape, streams := null::bigint),
+            },
+            {
+                'dimension': 'message_bytes',
+                'value': shape.message_bytes,
+                'series': struct_update(shape, message_bytes := null::bigint),
+            },
+            {
+                'dimension': 'request_bytes',
+                'value': shape.request_bytes,
+                'series': struct_update(shape, request_bytes := null::bigint),
+            },
+            {
+                'dimension': 'response_bytes',
+                'value': shape.response_bytes,
+                'series': struct_update(shape, response_bytes := null::bigint),
+            },
+            {
+                'dimension': 'offered_bits_per_s',
+                'value': shape.offered_bits_per_s,
+                'series': struct_update(
+                    shape, offered_bits_per_s := null::bigint
+                ),
+            },
+            {
+                'dimension': 'offered_transactions_per_s',
+                'value': shape.offered_transactions_per_s,
+                'series': struct_update(
+                    shape, offered_transactions_per_s := null::bigint
+                ),
+            },
+        ]) as point,
+    from cells
+),
+
+series as (
+    select
+        campaign,
+        cell,
+        point.dimension as dimension,
+        point.value as value,
+        point.series as series,
+        min(point.value) over one as value_min,
+        max(point.value) over one as value_max,
+    from points
+    where point.value is not null
+    window one as (partition by campaign, point.dimension, point.series)
+),
+
+measured as (
+    select
+        campaign,
+        cell,
+        plugin,
+        profile,
+        any_value(metric) as metric,
+        count(*) as blocks,
+        median(rate) as rate_median,
+        min(rate) as rate_min,
+        max(rate) as rate_max,
+        median(cpu_s_per_work) as cpu_s_per_work,
+    from comparable
+    where
+        getvariable('campaign') is null or campaign = getvariable('campaign')
+    group by all
+),
+
+candidates as (
+    select
+        asked.*,
+        series.* exclude (campaign, cell),
+        measured.* exclude (campaign, cell, plugin, profile, blocks),
+        coalesce(measured.blocks, 0) as blocks,
+    from asked
+    inner join series using (campaign, cell)
+    left join measured using (campaign, cell, plugin, profile)
+    where value_min < value_max
+),
+
+first_points as (
+    select
+        campaign,
+        dimension,
+        series,
+        plugin,
+        profile,
+        arg_min(rate_median, value) as rate_median,
+    from candidates
+    where value = value_min
+    group by all
+),
+
+final as (
+    select
+        campaign,
+        path,
+        traffic,
+        dimension,
+        value,
+        cell,
+        plugin,
+        profile,
+        blocks,
+        metric,
+        candidates.rate_median,
+        rate_min,
+        rate_max,
+        cpu_s_per_work,
+        candidates.rate_median
+            / nullif(first_points.rate_median, 0) as rate_ratio_to_first,
+        value / nullif(value_min, 0) as value_ratio_to_first,
+        nullif(
+            concat_ws(
+                '; ',
+                if(
+                    blocks = 0,
+                    coalesce(
+                        unsupported_reason, 'no comparable run, see coverage'
+                    ),
+                    null
+                ),
+                if(blocks between 1 and 2, 'fewer than 3 blocks', null),
+                if(
+                    blocks > 0 and first_points.rate_median is null,
+                    'the first cell of the series has no number',
+                    null
+                )
+            ),
+            ''
+        ) as note,
+    from candidates
+    left join first_points using (campaign, dimension, series, plugin, profile)
+)
+
+select * from final
+order by campaign, path, traffic, dimension, plugin, profile, value, cell

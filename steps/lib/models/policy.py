@@ -1,0 +1,30 @@
+"""A network policy that is in force while a cell is measured."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from steps.lib.models.base import Model
+
+PolicyKind = Literal["allow", "default-deny"]
+POLICY_RULES_MAX = 10_000
+
+
+class Policy(Model):
+    """A NetworkPolicy (networking.k8s.io/v1) on the server, which lets the measured client in.
+
+    A pod that a policy selects is closed to everybody else, so both kinds deny too: each is proven
+    by a stranger that is turned away on the very port that is measured.
+    """
+
+    kind: PolicyKind = Field(
+        description="`allow`: the client, by its labels, on the tool's ports. `default-deny`: the "
+        "same beside a policy that closes every pod of the namespace"
+    )
+    rules: int = Field(
+        default=1,
+        ge=1,
+        le=POLICY_RULES_MAX,
+        description="Rules of the policy: the last lets the client in, the others each an address "
+        "range that nobody has (198.18.0.0/15, RFC 2544)",
+    )

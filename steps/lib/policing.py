@@ -1,0 +1,113 @@
+"""Having a policy in force around a cell, with proof: who may connect can, a stranger cannot.
+
+The proof is by connecting to the measured ports themselves, before the tool's server listens there
+and after it has ended; a trial listens meanwhile, so that no refusal is for want of a listener.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from steps.lib.errors import RefusedError
+from steps.lib.models import Policy
+from steps.lib.reading import Ends
+from steps.lib.targets.protocol import Endpoint, EndpointRequest, Target
+
+EFFECT_TIMEOUT_S = 60.0
+POLL_S = 0.02
+
+Reached = Mapping[int, bool]
+"""Whether a connection to each port came about."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Who reached which port at one time."""
+
+    client: Reached
+    stranger: Reached
+
+    @property
+    def is_in_force(self) -> bool:
+        """The client reaches every port, the stranger none."""
+        return all(self.client.values()) and not any(self.stranger.values())
+
+
+@dataclass
+class Policed:
+    """A policy around one run. Times are from the request to the effect, both ends polled."""
+
+    target: Target
+    ends: Ends
+    stranger: Endpoint
+    ports: Sequence[int]
+    open_before: Seen
+    seen: list[Seen] = field(default_factory=list)
+    applied_ms: float | None = None
+    removed_ms: float | None = None
+
+    def look(self) -> Seen:
+        """Try each port from both sides."""
+        return look(self.target, self.ends, self.stranger, self.ports)
+
+    def look_again(self) -> None:
+        """Keep what is seen now."""
+        self.seen.append(self.look())
+
+
+def look(target: Target, ends: Ends, stranger: Endpoint, ports: Sequence[int]) -> Seen:
+    """Who reaches the server's ports now."""
+    around = target.surroundings
+    with around.listening(ends.server, ports):
+        return Seen(
+            {port: around.connects(ends.client, ends.address, port) for port in ports},
+            {port: around.connects(stranger, ends.address, port) for port in ports},
+        )
+
+
+@contextmanager
+def policed(
+    target: Target, policy: Policy | None, ends: Ends, ports: Sequence[int]
+) -> Iterator[Policed | None]:
+    """Have the policy in force for the time of the block.
+
+    Raises:
+        RefusedError: the stranger is turned away without any policy: nothing could be proven.
+    """
+    if policy is None:
+        yield None
+        return
+    request = EndpointRequest("stranger", "pod", _node_index(target, ends.client))
+    with target.endpoint(request) as stranger:
+        open_before = look(target, ends, stranger, ports)
+        if not all((*open_before.client.values(), *open_before.stranger.values())):
+            raise RefusedError(f"without a policy not everybody reaches the server: {open_before}")
+        found = Policed(target, ends, stranger, ports, open_before)
+        started_s = time.perf_counter()
+        with target.surroundings.applied(policy, ends.server, ends.client, ports):
+            found.applied_ms = _until(found, started_s, in_force=True)
+            found.look_again()
+            yield found
+            started_s = time.perf_counter()
+        found.removed_ms = _until(found, started_s, in_force=False)
+
+
+def _until(found: Policed, started_s: float, *, in_force: bool) -> float | None:
+    """Time until the policy has its effect, or has lost it; None if it does not come in time.
+
+    What the gate says then is ``policy``: the last look is kept, whatever it shows.
+    """
+    while True:
+        seen = found.look()
+        passed_s = time.perf_counter() - started_s
+        done = seen.is_in_force if in_force else all(seen.stranger.values())
+        if done:
+            return passed_s * 1e3
+        if passed_s > EFFECT_TIMEOUT_S:
+            return None
+        time.sleep(POLL_S)
+
+
+def _node_index(target: Target, endpoint: Endpoint) -> int:
+    return [node.name for node in target.nodes()].index(endpoint.node.name)

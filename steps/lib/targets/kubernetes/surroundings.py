@@ -1,0 +1,107 @@
+"""NetworkPolicies on the endpoints' pods with trials of what they let through; more Services."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from steps.lib.afterwards import afterwards
+from steps.lib.models import Policy, Scale
+from steps.lib.targets.kubernetes import objects, population
+from steps.lib.targets.kubernetes.agents import Agents
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL, placed
+from steps.lib.targets.protocol import Endpoint
+
+API_VERSION = "networking.k8s.io/v1"
+KIND = "NetworkPolicy"
+CONNECT_TIMEOUT_S = 1.0
+
+FIRST_UNUSED = ip_address("198.18.0.0")
+"""RFC 2544 keeps 198.18.0.0/15 for benchmarks: no pod is in a range that the rules name."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """``protocol.Surroundings`` of a cluster."""
+
+    api: Api
+    agents: Agents
+
+    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
+        """Have so many Services beside for the time of the block."""
+        return population.populated(self.api, scale)
+
+    @contextmanager
+    def applied(
+        self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
+    ) -> Iterator[None]:
+        """Have the API server hold the policy for the time of the block."""
+        made = bodies(policy, server.name, client.name, ports)
+        with afterwards(lambda: self._delete(made), "a NetworkPolicy was not deleted"):
+            for body in made:
+                objects.apply(self.api, body)
+            yield
+
+    @contextmanager
+    def listening(self, server: Endpoint, ports: Sequence[int]) -> Iterator[None]:
+        """Have a trial listen on ports of a pod."""
+        place = placed(server)
+        node = place.node.name
+        number = self.agents.call(node, "open_ports", ports=list(ports), container=place.network)
+        with afterwards(
+            lambda: self.agents.call(node, "close_ports", number=number),
+            f"trial ports of {place.name} were not closed",
+        ):
+            yield
+
+    def connects(self, client: Endpoint, address: str, port: int) -> bool:
+        """Whether a connection comes about."""
+        place = placed(client)
+        problem = self.agents.call(
+            place.node.name,
+            "connect",
+            address=address,
+            port=port,
+            timeout_s=CONNECT_TIMEOUT_S,
+            container=place.network,
+        )
+        return problem is None
+
+    def take_away_all(self) -> None:
+        """Delete every policy and Service that a killed process may have left. Idempotent."""
+        population.take_away(self.api)
+        found = objects.list_all(self.api, API_VERSION, KIND)
+        self._delete([body for body in found if body["metadata"].get("labels", {}) == LABELS])
+
+    def _delete(self, bodies: Sequence[objects.Object]) -> None:
+        for body in bodies:
+            wanted = objects.Reference(
+                api_version=API_VERSION, kind=KIND, name=body["metadata"]["name"],
+                namespace=body["metadata"]["namespace"],
+            )  # fmt: skip
+            objects.delete(self.api, wanted)
+
+
+def bodies(policy: Policy, server: str, client: str, ports: Sequence[int]) -> list[dict[str, Any]]:
+    """The objects that a policy is made of; the rule that lets the client in comes last."""
+    ways = [{"protocol": "TCP", "port": port} for port in ports]
+    unused = [
+        {"from": [{"ipBlock": {"cidr": f"{FIRST_UNUSED + number}/32"}}], "ports": ways}
+        for number in range(policy.rules - 1)
+    ]
+    lets_in = {"from": [{"podSelector": {"matchLabels": {NAME_LABEL: client}}}], "ports": ways}
+    made = [_body("cnibench-allow", {"matchLabels": {NAME_LABEL: server}}, [*unused, lets_in])]
+    if policy.kind == "default-deny":
+        made.insert(0, _body("cnibench-default-deny", {}, []))
+    return made
+
+
+def _body(name: str, selector: dict[str, Any], ingress: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": LABELS},
+        "spec": {"podSelector": selector, "policyTypes": ["Ingress"], "ingress": ingress},
+    }

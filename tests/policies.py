@@ -1,0 +1,44 @@
+"""A plugin of the embedded target that enforces policies: the nodes' packet filter, for tests."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from steps.lib.models import Plugin, Policy
+from steps.lib.targets.namespaces.surroundings import Surroundings
+from steps.lib.targets.protocol import Endpoint
+from tests.jobs import plugin
+from tests.offences import Meddled
+
+
+@dataclass(frozen=True)
+class Filtered(Surroundings):
+    """Closes the server's ports to all but the client, on the server's node.
+
+    Attributes:
+        target: Whose nodes they are.
+        covered: Ports that the filter covers; None for all that it is asked for.
+    """
+
+    target: Meddled
+    covered: tuple[int, ...] | None = None
+
+    @contextmanager
+    def applied(
+        self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
+    ) -> Iterator[None]:
+        """The filter of the node, for the time of the block."""
+        shut = ", ".join(map(str, self.covered or ports))
+        where = f"ip daddr {server.address} ip saddr != {client.address} tcp dport {{ {shut} }}"
+        chain = "{ type filter hook forward priority 0; }"
+        rules = f"add table ip closed; add chain ip closed c {chain}; "
+        self.target.on_node(1, "nft", f"{rules}add rule ip closed c {where} reject")
+        try:
+            yield
+        finally:
+            self.target.on_node(1, "nft", "delete table ip closed")
+
+
+def enforcing() -> Plugin:
+    """A plugin that says so."""
+    return plugin("bridge-vxlan").model_copy(update={"policies": ("allow", "default-deny")})

@@ -1,0 +1,52 @@
+"""The report's charts of two scales, and its brief forms."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from cnibench.report import brief, write_report
+from tests.report_rows import make_database, make_job, make_rows, make_small_job
+
+
+@pytest.fixture(scope="module")
+def database() -> duckdb.DuckDBPyConnection:
+    return make_database(make_rows(make_job()))
+
+
+@pytest.fixture(scope="module")
+def html(database: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path: Path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(database, None, path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_latency_scaling_and_cpu_are_drawn_with_the_names_beside_the_curves(html: str) -> None:
+    for kind, title in (
+        ("tail", "cross-node.tcp-rr"),
+        ("scaling-streams", "cross-node, tcp-stream"),
+        ("cpu", "cross-node.tcp-1"),
+    ):
+        found = re.findall(rf'<title id="{kind}-\d+-title">([^<]*)', html)
+        assert any(text.startswith(f"{title}:") for text in found), (kind, found)
+
+
+def test_the_brief_report_says_what_the_first_screen_says(
+    database: duckdb.DuckDBPyConnection, html: str
+) -> None:
+    found = brief.brief(database, None)
+    text = brief.markdown(found)
+    assert text.startswith(f"# {found.title}\n")
+    for sentence in (*found.summary, *found.notices[:1]):
+        assert sentence in text
+        assert sentence in unescape(html)
+    assert "| cross-node | TCP, 4 streams | bravo |" in text
+    assert "| not measured | runs | why | plugins |" in text
+
+
+def test_a_campaign_without_numbers_is_told_in_brief_too() -> None:
+    found = brief.brief(make_database(make_rows(make_small_job(), fail_all=True)), None)
+    assert "nothing was measured" in " ".join(found.summary)
+    assert "client: connection refused" in brief.markdown(found)
