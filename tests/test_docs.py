@@ -14,6 +14,7 @@ from steps.lib.database import open_database
 from steps.lib.executor import run_campaign
 from steps.lib.gates import GATES
 from steps.lib.gates.pitfalls import pitfalls
+from steps.lib.metric_columns import columns, measured
 from steps.lib.models import Plugin, Profile
 from steps.lib.questions import Question, answer, load_question, load_questions
 from steps.lib.reference import pages
@@ -155,7 +156,10 @@ def test_every_verb_of_the_lab_that_a_page_names_exists() -> None:
     assert set(verbs) <= set(re.findall(r"^\W*([a-z-]+)  ", told, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", ["tables.md", "gates.md", "files.md", "questions.md"])
+REFERENCE = ["tables.md", "metrics.md", "gates.md", "published.md", "files.md", "questions.md"]
+
+
+@pytest.mark.parametrize("page", REFERENCE)
 def test_reference_pages_are_generated_from_the_code(page: str) -> None:
     found = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert found == pages()[page], "run `make docs`"
@@ -163,6 +167,10 @@ def test_reference_pages_are_generated_from_the_code(page: str) -> None:
 
 def test_what_a_reference_page_shows_as_code_is_not_escaped() -> None:
     assert on_one_line("`a < b` and\n c < d | e") == "`a < b` and c &lt; d \\| e"
+
+
+def test_every_measured_column_says_how_it_is_measured_what_it_is_not_and_from_where() -> None:
+    assert {column.name for _, column in columns()} == set(measured())
 
 
 def test_every_offence_names_a_test_that_exists_and_every_gate_finds_something() -> None:

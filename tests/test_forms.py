@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from steps.lib.catalog import Catalog, origins
-from steps.lib.plan import run_time_s
+from steps.lib.estimate import cell_time_s
 from steps.lib.tools import REPOSITORY
 from tests.argo import Document, parameters, rendered, templates
 from workflows.access import PAGE, ROLES, rights_page
@@ -71,7 +71,7 @@ def test_nodes_are_not_tuned_unless_somebody_asks_for_it() -> None:
 def test_the_matrix_that_takes_least_is_run_unless_somebody_chooses(form: str) -> None:
     field = fields(form)["matrix"]
     matrices = [Catalog().matrices.load(name) for name in field["enum"]]
-    times_s = [sum(run_time_s(c.traffic) for c in matrix.cells) for matrix in matrices]
+    times_s = [sum(cell_time_s(c.traffic) for c in matrix.cells) for matrix in matrices]
     assert times_s == sorted(times_s)
     assert field["value"] == field["enum"][0]
     assert f"payload.matrix ?? '{field['value']}'" in json.dumps(rendered("request.yaml"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from steps.lib.catalog import Catalog
-from steps.lib.models import PATH_NAMES, PATHS, PathName, Plugin
+from steps.lib.models import PATH_NAMES, PATHS, SERVICE_ADDRESSES, PathName, Plugin
 from steps.lib.reading import Ends
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.protocol import Endpoint, Inventory, Node
@@ -53,8 +53,10 @@ def test_traffic_moves_the_declared_devices_and_not_the_silent_ones(
 ) -> None:
     if path in site.plugin.unsupported:
         pytest.skip(site.plugin.unsupported[path])
-    if PATHS[path].address == "service":
+    if PATHS[path].address in SERVICE_ADDRESSES:
         pytest.skip("the embedded target has no Services")
+    if path not in site.plugin.paths:
+        pytest.skip(PATHS[path].absent or "the plugin does not state it")
     proof = site.plugin.paths[path]
     with ends_of(site.target, path) as ends:
         places = {

@@ -1,13 +1,15 @@
 """The plan: order, completeness, what it costs and what it can show."""
 
 from collections import Counter
+from typing import Literal
 
 import pytest
 
+from steps.lib.catalog import Catalog
 from steps.lib.components import rules
 from steps.lib.errors import InputError
 from steps.lib.estimate import estimate
-from steps.lib.models import Scale
+from steps.lib.models import PATHS, Scale, TargetSpec
 from steps.lib.plan import Unsupported, digest, make_plan, planned_rows
 from steps.lib.statistics import detectable_factor, detectable_percent
 from steps.lib.tables import schema
@@ -65,6 +67,41 @@ def test_what_a_plugin_cannot_do_is_planned_as_unsupported_with_the_reason() -> 
     reasons = {c.cell.path: c.unsupported_reason for _, c in plan}
     assert reasons["external-service"]
     assert reasons["cross-node"] is None
+
+
+@pytest.mark.parametrize("name", [each.name for each in Catalog().matrices])
+@pytest.mark.parametrize("kind", ["namespaces", "kubernetes"])
+def test_every_cell_of_every_matrix_is_to_run_or_says_why_not(
+    name: str, kind: Literal["namespaces", "kubernetes"]
+) -> None:
+    of = Catalog().matrices.load(name)
+    every = tuple(plugin.name for plugin in Catalog().plugins)
+    planned = job(every, of=of)
+    target = TargetSpec(kind=kind, context="c" if kind == "kubernetes" else None)
+    campaign = planned.campaign.model_copy(update={"target": target})
+    plan = make_plan(planned.model_copy(update={"campaign": campaign}))
+    cost = estimate(plan, {}, {})
+    rows = planned_rows(plan)
+    assert sum(cost.cells.values()) == len(rows)
+    reasons = [row["unsupported_reason"] for row in rows]
+    assert cost.cells["unsupported"] == sum(reason is not None for reason in reasons)
+    assert "" not in reasons
+    assert cost.cells["to run"], "the target can do some of it"
+
+
+def test_a_family_that_the_target_has_no_addresses_of_is_planned_with_the_reason() -> None:
+    ipv6 = TCP | {"id": "tcp-ipv6", "family": "ipv6"}
+    reasons = {c.id: c.unsupported_reason for _, c in make_plan(job(PLUGINS, of=matrix(TCP, ipv6)))}
+    assert reasons["cross-node.tcp-1"] is None
+    assert "IPv4 addresses only" in (reasons["cross-node.tcp-ipv6"] or "")
+
+
+def test_paths_that_no_target_has_are_planned_with_the_reason() -> None:
+    absent = [name for name, path in PATHS.items() if path.absent]
+    plan = make_plan(job(("bridge-routes",), of=matrix(TCP, paths=absent)))
+    assert {c.cell.path: c.unsupported_reason for _, c in plan} == {
+        name: PATHS[name].absent for name in absent
+    }
 
 
 def test_more_pairs_than_the_target_has_room_for_are_unsupported() -> None:

@@ -52,6 +52,7 @@ def test_every_parameter_is_explicit(fields: dict[str, object], options: str) ->
 
 def test_only_a_client_that_receives_is_given_a_receive_timeout() -> None:
     assert "--reverse --rcv-timeout 10000" in command(TCP, direction="reverse")
+    assert "--bidir --rcv-timeout 10000" in command(TCP, direction="both")
     assert "--reverse" not in command(TCP)
     assert "--rcv-timeout" not in command(TCP), "iperf3 3.18 refuses it"
 
@@ -59,6 +60,11 @@ def test_only_a_client_that_receives_is_given_a_receive_timeout() -> None:
 def test_a_rate_that_streams_cannot_share_equally_is_refused() -> None:
     with pytest.raises(ValidationError, match="not a multiple of streams 3"):
         traffic(UDP, streams=3)
+
+
+def test_datagrams_in_both_directions_at_once_are_refused_with_what_to_write() -> None:
+    with pytest.raises(ValidationError, match="write `forward` and `reverse` as two cells"):
+        traffic(UDP, direction="both")
 
 
 @pytest.mark.parametrize("fields", [TCP, UDP, RR, CRR, PACED, DATAGRAMS])

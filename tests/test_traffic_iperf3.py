@@ -14,8 +14,10 @@ TCP = output("iperf3-tcp-forward.jsonl")
 UDP = output("iperf3-udp-forward.jsonl")
 TCP_4 = output("iperf3-tcp-4-forward.jsonl")
 TCP_4_REVERSE = output("iperf3-tcp-4-reverse.jsonl")
+TCP_4_BOTH = output("iperf3-tcp-4-both.jsonl")
 
 COMPLETE = [f"{p}-{d}" for p in ("tcp", "tcp-4", "udp", "udp-4") for d in ("forward", "reverse")]
+COMPLETE += ["tcp-both", "tcp-4-both"]
 
 
 def parse(text: bytes) -> ToolRecord:
@@ -64,6 +66,17 @@ def test_goodput_is_the_receivers_in_both_directions() -> None:
     client = part(TCP_4_REVERSE, "end")["sum_received"]
     assert parse(TCP_4_REVERSE).metrics["throughput_bits_per_s"] == client["bits_per_second"]
     assert parse(TCP_4_REVERSE).metrics["sent_bits_per_s"] != client["bits_per_second"]
+
+
+def test_each_of_two_directions_at_once_has_its_own_receivers_goodput() -> None:
+    metrics, end = parse(TCP_4_BOTH).metrics, part(TCP_4_BOTH, "end")
+    server = part(TCP_4_BOTH, "server_output_json")["end"]
+    forward, back = metrics["throughput_bits_per_s"], metrics["throughput_reverse_bits_per_s"]
+    assert forward == pytest.approx(server["sum_received"]["bits_per_second"])
+    assert back == end["sum_received_bidir_reverse"]["bits_per_second"]
+    assert metrics["sent_reverse_bits_per_s"] == end["sum_sent_bidir_reverse"]["bits_per_second"]
+    assert end["sum_sent_bidir_reverse"]["bytes"] == server["sum_sent_bidir_reverse"]["bytes"]
+    assert "throughput_reverse_bits_per_s" not in parse(TCP_4).metrics
 
 
 def test_round_trip_and_retransmits_are_the_senders_without_the_omitted_seconds() -> None:

@@ -16,6 +16,7 @@ Edit = Callable[[dict[str, Any]], None]
 TCP = output("iperf3-tcp-forward.jsonl")
 TCP_4 = output("iperf3-tcp-4-forward.jsonl")
 UDP = output("iperf3-udp-forward.jsonl")
+BOTH = output("iperf3-tcp-both.jsonl")
 
 
 def parse(text: bytes) -> ToolRecord:
@@ -128,7 +129,31 @@ BROKEN = {
     "server had other parameters": (
         edited("server_output_json", setting("start.test_start.blksize", 9)), "other parameters",
     ),
-    "both directions": (edited("start", setting("test_start.bidir", 1)), "bidir"),
+    "both directions": (edited("start", setting("test_start.bidir", 1)), "2 data connections"),
+    "a way back that was not asked for": (
+        edited("end", lambda end: end.update(sum_received_bidir_reverse=end["sum_received"])),
+        "a direction that was not asked for",
+    ),
+    "no sums of the way back": (
+        edited("end", dropping("sum_received_bidir_reverse"), BOTH), "no sums of the way back",
+    ),
+    "nothing came back": (
+        edited(
+            "end",
+            lambda end: end["sum_received_bidir_reverse"].update(bytes=0, bits_per_second=0),
+            BOTH,
+        ),
+        "the client got nothing",
+    ),
+    "server sent less back": (
+        edited(
+            "server_output_json", setting("end.sum_sent_bidir_reverse.bytes", 10**9), BOTH
+        ),
+        "bytes back: the server's",
+    ),
+    "intervals of one way only": (
+        edited("interval", dropping("sum_bidir_reverse"), BOTH), "intervals lack the way back",
+    ),
     "server document is text": (written([
         e if e["event"] != "server_output_json" else e | {"data": "x"} for e in events(TCP)
     ]), "server_output_json cannot be used"),

@@ -156,14 +156,15 @@ def parsed(found: Run, made: Traffic) -> ToolRecord:
     "made",
     [
         traffic(TCP), traffic(TCP, streams=4, direction="reverse"), traffic(UDP, streams=4),
+        traffic(TCP, streams=2, direction="both"),
         traffic(UDP, direction="reverse"), traffic(TCP, omit_s=0, duration_s=1), traffic(RR),
         traffic(RR, request_bytes=64, response_bytes=4096, duration_s=1),
         traffic(DISTRIBUTION, request_bytes=64, response_bytes=4096), traffic(DATAGRAMS),
         traffic(DATAGRAMS, rate_per_s=2000, omit_s=0), traffic(DISTRIBUTION, kind="tcp-crr"),
     ],
     ids=[
-        "tcp", "tcp-4-reverse", "udp-4", "udp-reverse", "tcp-no-omit", "rr", "rr-sizes",
-        "distribution", "datagrams", "paced", "connections",
+        "tcp", "tcp-4-reverse", "udp-4", "tcp-2-both", "udp-reverse", "tcp-no-omit", "rr",
+        "rr-sizes", "distribution", "datagrams", "paced", "connections",
     ],
 )  # fmt: skip
 def test_a_run_does_what_was_asked_and_marks_its_window(pair: Pair, made: Traffic) -> None:

@@ -22,6 +22,12 @@ rated as (
         runs.*,
         if(is_stream, 'throughput_gbits_per_s', 'transactions_per_s') as metric,
         if(is_stream, throughput_bits_per_s / 1e9, transactions_per_s) as rate,
+        -- Of two directions at once the CPUs did both.
+        if(
+            is_stream,
+            (throughput_bits_per_s + coalesce(throughput_reverse_bits_per_s, 0)) / 1e9,
+            transactions_per_s
+        ) as work_rate,
         runs.plugin is not distinct from baseline_plugin as is_baseline,
     from runs
     left join campaigns using (campaign)
@@ -50,7 +56,7 @@ final as (
         -- What intervals and tests are made of; zero has none.
         if(rate > 0, ln(rate), null) as rate_logarithm,
         (cpu_busy_s - cpu_idle_baseline_s)
-            / nullif(cpu_window_s * rate, 0) as cpu_s_per_work,
+            / nullif(cpu_window_s * work_rate, 0) as cpu_s_per_work,
         latency_us_p99,
         lost_percent,
         cycles_per_packet,

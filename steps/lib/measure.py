@@ -204,14 +204,14 @@ def _pair_of_ends(
     with ExitStack() as stack:
 
         def made(name: str, place: Placement, published: tuple[int, ...] = ()) -> Endpoint:
-            request = EndpointRequest(
-                f"{name}{suffix}", place.kind, place.node_index, published, groups
-            )
+            place_of = (f"{name}{suffix}", place.kind, place.node_index)
+            request = EndpointRequest(*place_of, published, groups, path.by_name)
             return stack.enter_context(target.endpoint(request))
 
         server = made("server", path.server or path.client, ports if path.published else ())
         client = server if path.server is None else made("client", path.client)
-        yield Ends(client, server, _address(path, server))
+        address = target.resolve(client, server) if path.by_name else _address(path, server)
+        yield Ends(client, server, address)
 
 
 def _address(path: Path, server: Endpoint) -> str:

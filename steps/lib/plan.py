@@ -19,6 +19,7 @@ from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.models import (
     PATHS,
+    SERVICE_ADDRESSES,
     Cell,
     CpuComponents,
     NoDropSearch,
@@ -36,6 +37,7 @@ Role = Literal["cell", "reference"]
 
 NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
 
+NO_IPV6 = "nodes and pods are given IPv4 addresses only, and only those are dialled"
 COVER_S = 4.0
 COVER_EACH_S = 0.25
 """What runs beside a cell begins two seconds before it and ends two after; each takes its start."""
@@ -104,6 +106,7 @@ class Block:
         target = self.job.campaign.target
         return (
             self.unsupported(cell.path)
+            or _family(cell)
             or _target_lacks_pairs(target, cell)
             or _policy_lacks(self.plugin, cell)
             or _scale_lacks(target, cell)
@@ -211,11 +214,19 @@ def _wrong_target(job: Job, plugin: Plugin) -> str | None:
     return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
 
 
+def _family(cell: Cell) -> str | None:
+    """Why the cell cannot have the address family that it asks for."""
+    return NO_IPV6 if cell.traffic.family == "ipv6" else None
+
+
 def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
     """Why the path does not exist on the target, whatever the plugin."""
+    if PATHS[path].absent:
+        return PATHS[path].absent
     if target.kind == "namespaces":
-        return "the embedded target has no Services" if PATHS[path].address == "service" else None
-    if PATHS[path].client.kind == "external" and target.external_client is None:
+        served = PATHS[path].address in SERVICE_ADDRESSES
+        return "the embedded target has no Services" if served else None
+    if "external" in PATHS[path].kinds and target.external_client is None:
         return "the campaign names no `target.external_client`"
     return None
 

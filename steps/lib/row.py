@@ -135,7 +135,8 @@ def packets_received(window: Window, traffic: UdpStream) -> int:
 def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
     """The denominator of cycles per packet, and which counter it is.
 
-    TCP streams: segments of the sender, which are MSS-sized also under TSO. UDP: datagrams that
+    TCP streams: segments of the sender, which are MSS-sized also under TSO; of both directions at
+    once those of both ends, acknowledgements without data among them. UDP: datagrams that
     arrived. Transactions: segments or datagrams of both ends, since both directions are the work.
     """
     if isinstance(traffic, UdpStream):
@@ -148,7 +149,7 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
         return _both_ends(window, counter), f"{counter} of {where}"
     if window.ends.shared:
         return window.stack("client", "Tcp.OutSegs"), "Tcp.OutSegs of the shared namespace"
-    if isinstance(traffic, Stream):
+    if isinstance(traffic, Stream) and traffic.direction != "both":
         return window.stack(_sender(traffic), "Tcp.OutSegs"), "Tcp.OutSegs of sender"
     return _both_ends(window, "Tcp.OutSegs"), "Tcp.OutSegs of both ends"
 

@@ -42,9 +42,12 @@ _CELL_IDENTITY = (
         "traffic",
         "tcp-stream, udp-stream, no-drop-stream (a search), tcp-rr, tcp-crr, udp-rr",
     ),
+    _text("family", "Address family: ipv4, ipv6; null in rows from before it could be asked for"),
     _text("protocol", "Transport protocol"),
     _text(
-        "direction", "forward: the client sends; reverse: the server sends; null for transactions"
+        "direction",
+        "forward: the client sends; reverse: the server sends; both: both at once; null for "
+        "transactions",
     ),
     _count("streams", "Parallel streams"),
     _count("message_bytes", "Size of one write or datagram; null for transactions", "byte"),
@@ -189,8 +192,14 @@ MEASUREMENTS = (
     _number("duration_s", "s", "Measured window, as the tool says"),
     # ---------- what the network did
     _number("throughput_bits_per_s", "bit/s", "Goodput at the receiver; of all pairs together"),
+    _number(
+        "throughput_reverse_bits_per_s",
+        "bit/s",
+        "Goodput from server to client while the other direction runs; of direction `both` only",
+    ),
     *BESIDE,
     _number("sent_bits_per_s", "bit/s", "Rate at the sender"),
+    _number("sent_reverse_bits_per_s", "bit/s", "Rate at the server; of direction `both` only"),
     _count("retransmits", "TCP segments sent again: by the sender; of transactions, by both ends"),
     _number(
         "lost_percent",

@@ -32,8 +32,8 @@ COUNTING = (
     "echo bad >&2; printf 'no newline'; exit 3",
 )
 PATH_NAMES: list[PathName] = [
-    "in-pod", "same-node", "cross-node",
-    "pod-service", "external-service", "host-to-host",
+    "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host",
+    "pod-headless", "pod-external",
 ]  # fmt: skip
 
 
@@ -61,10 +61,9 @@ def pod(endpoints: Endpoints) -> Iterator[PodEndpoint]:
 def ends_of(stack: ExitStack, endpoints: Endpoints, name: PathName) -> Ends:
     path = PATHS[name]
     place = path.server or path.client
-    ports = (PORT,) if path.published else ()
-    server = stack.enter_context(
-        endpoints.make(EndpointRequest("server", place.kind, place.node_index, ports))
-    )
+    wanted = (place.kind, place.node_index, (PORT,) if path.published else ())
+    request = EndpointRequest("server", *wanted, headless=path.by_name)
+    server = stack.enter_context(endpoints.make(request))
     client: Endpoint = server
     if path.server is not None:
         request = EndpointRequest("client", path.client.kind, path.client.node_index)
@@ -74,6 +73,7 @@ def ends_of(stack: ExitStack, endpoints: Endpoints, name: PathName) -> Ends:
         "pod": server.address,
         "node": server.node.address,
         "service": server.service_address or "",
+        "name": endpoints.resolve(client, server) if path.by_name else "",
     }
     return Ends(client, server, addresses[path.address])
 

@@ -182,10 +182,12 @@ def intervals_enough(e: Evidence) -> Found:
     needs=("record",),
 )
 def address_family(e: Evidence) -> Found:
-    """Both ends speak the address family of the cell (IPv4; no cell asks for another yet)."""
+    """Both ends speak the address family of the cell."""
+    family = {"ipv4": 4, "ipv6": 6}[e.cell.traffic.family]
     said = {e.the_record.client_address, e.the_record.server_address, e.ends.address} - {None}
-    wrong = sorted(a for a in said if a is not None and ip_address(a).version != 4)
-    return verdict(not wrong), f"not IPv4: {', '.join(wrong)}" if wrong else "IPv4 at both ends"
+    wrong = sorted(a for a in said if a is not None and ip_address(a).version != family)
+    text = f"not IPv{family}: {', '.join(wrong)}" if wrong else f"IPv{family} at both ends"
+    return verdict(not wrong), text
 
 
 @gate(

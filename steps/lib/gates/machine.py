@@ -134,7 +134,7 @@ def crosses_the_wire(e: Evidence) -> bool:
     """Whether the two ends are on different nodes, so that all of it passes their uplinks."""
     path = PATHS[e.cell.path]
     ends = (path.client, path.server or path.client)
-    return ends[0].kind == "external" or ends[0].node_index != ends[1].node_index
+    return "external" in path.kinds or ends[0].node_index != ends[1].node_index
 
 
 def _add_companion(found: dict[str, float], ran: Ran, window: Window, headers: int) -> None:
@@ -164,6 +164,9 @@ def _explained_bytes(e: Evidence) -> dict[str, float]:
         return found
     sender = "server" if traffic.direction == "reverse" else "client"
     sent = float(record.metrics.get("sent_bits_per_s") or 0) / 8 * wall_s
+    if traffic.direction == "both":
+        back = float(record.metrics.get("sent_reverse_bits_per_s") or 0) / 8 * wall_s
+        found["server"] += back
     if isinstance(traffic, UdpStream):
         found[sender] += sent * (1 + headers / traffic.message_bytes)
     else:

@@ -25,7 +25,7 @@ def placement(e: Evidence) -> Found:
     client, server = e.ends.client, e.ends.server
     text = f"client {client.kind} on {client.node.name}, server {server.kind} on {server.node.name}"
     wanted = path.server or path.client
-    outside = path.client.kind == "external"
+    outside = "external" in path.kinds
     one_node = not outside and path.client.node_index == wanted.node_index
     kinds = (client.kind, server.kind) == (path.client.kind, wanted.kind)
     return verdict(kinds and one_node == (client.node.name == server.node.name)), text
@@ -71,7 +71,8 @@ def mss(e: Evidence) -> Found:
     record = e.the_record
     if e.cell.traffic.protocol != "tcp" or record.mss_bytes is None:
         return "not_applicable", "no TCP segment size in the record"
-    if e.ends.shared:
+    # A Service's address may be translated before there is a packet: a pod then talks to itself.
+    if any(device.endswith(":lo") for device in e.plugin.paths[e.cell.path].carries):
         return "not_applicable", f"loopback: {record.mss_bytes}"
     headers = (TCP_IP_HEADERS_BYTES + TCP_TIMESTAMPS_BYTES, TCP_IP_HEADERS_BYTES)
     allowed = [mtu - each for mtu in _mtus(e.ends) for each in headers]
@@ -88,10 +89,12 @@ def _mtus(ends: Ends) -> list[int]:
     translated to the node's, takes another route, on which the device's own MTU holds.
     """
     mtu = min(ends.client.mtu_bytes, ends.server.mtu_bytes)
-    device_mtu = ends.server.device_mtu_bytes
-    if ends.client.kind != "external" or device_mtu is None:
+    outside, other = ends.client, ends.server
+    if other.kind == "external":
+        outside, other = other, outside
+    if outside.kind != "external" or other.device_mtu_bytes is None:
         return [mtu]
-    return list(dict.fromkeys([mtu, min(ends.client.mtu_bytes, device_mtu)]))
+    return list(dict.fromkeys([mtu, min(outside.mtu_bytes, other.device_mtu_bytes)]))
 
 
 @gate(
@@ -147,7 +150,8 @@ def payload_bytes(e: Evidence) -> float:
     """
     metrics, wall_s = e.the_record.metrics, e.the_window.cpu.wall_s
     if not isinstance(e.cell.traffic, Transactions):
-        return 0.9 * float(metrics["throughput_bits_per_s"] or 0) / 8 * wall_s
+        ways = ("throughput_bits_per_s", "throughput_reverse_bits_per_s")
+        return 0.9 * max(float(metrics.get(way) or 0) for way in ways) / 8 * wall_s
     traffic = e.cell.traffic
     headers = UDP_IP_HEADERS_BYTES if traffic.protocol == "udp" else TCP_IP_HEADERS_BYTES
     size = headers + max(traffic.request_bytes, traffic.response_bytes)

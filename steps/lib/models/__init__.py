@@ -39,6 +39,7 @@ from steps.lib.models.no_drop import NoDropSearch
 from steps.lib.models.path import (
     PATH_NAMES,
     PATHS,
+    SERVICE_ADDRESSES,
     AddressKind,
     EndpointKind,
     Path,
@@ -63,6 +64,7 @@ __all__ = [
     "CELL_ID_LENGTH_MAX",
     "PATHS",
     "PATH_NAMES",
+    "SERVICE_ADDRESSES",
     "AddressKind",
     "Applied",
     "Campaign",

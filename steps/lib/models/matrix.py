@@ -8,11 +8,13 @@ from pydantic import Field, model_validator
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, FieldError, Model, Name
 from steps.lib.models.no_drop import NoDropSearch
 from steps.lib.models.path import PathName
-from steps.lib.models.timed import UDP_PAYLOAD_BYTES_MAX, Direction, Timed, check_shares
+from steps.lib.models.timed import UDP_PAYLOAD_BYTES_MAX, Timed, check_shares
+
+Direction = Literal["forward", "reverse", "both"]
 
 
 class Stream(Timed):
-    """Bulk data in one direction (iperf3)."""
+    """Bulk data in one direction, or in both at once (iperf3)."""
 
     streams: int = Field(default=1, ge=1, le=128)
     pairs: int = Field(
@@ -22,7 +24,11 @@ class Stream(Timed):
         description="Pairs of pods that do so at once, each with that many streams",
     )
     message_bytes: int = Field(ge=16, le=1 << 20, description="Size of one write or datagram")
-    direction: Direction = "forward"
+    direction: Direction = Field(
+        default="forward",
+        description="Who sends: the client, the server, or both at once, each on `streams` "
+        "connections of their own; each direction's goodput is a column of its own",
+    )
     omit_s: int = Field(ge=0, le=60, description="Seconds of slow start left out")
     rate_bits_per_s: int | None = Field(
         default=None, ge=10_000, description="Of all streams; null: as fast as they go"
@@ -31,6 +37,8 @@ class Stream(Timed):
     @model_validator(mode="after")
     def _each_stream_can_have_its_share(self) -> Self:
         check_shares(self.rate_bits_per_s, self.streams)
+        if self.direction == "both" and self.pairs > 1:
+            raise FieldError("'both' is for one pair; write `forward` and `reverse`", "direction")
         return self
 
 
@@ -70,6 +78,12 @@ class UdpStream(Stream):
 
     @model_validator(mode="after")
     def _its_messages_fit_a_datagram(self) -> Self:
+        if self.direction == "both":
+            raise FieldError(
+                "'both' is for tcp-stream only: of UDP in both directions iperf3 does not tell "
+                "what the client received; write `forward` and `reverse` as two cells",
+                "direction",
+            )
         if self.message_bytes > UDP_PAYLOAD_BYTES_MAX:
             raise ValueError(
                 f"message_bytes {self.message_bytes} does not fit a datagram; "
@@ -186,6 +200,7 @@ class Cell(Model):
         return {
             "path": self.path,
             "traffic": traffic.kind,
+            "family": traffic.family,
             "protocol": traffic.protocol,
             "direction": bulk.direction if bulk else None,
             "streams": bulk.streams if bulk else 1,

@@ -11,6 +11,8 @@ from steps.lib.models.scale import Scale
 
 Direction = Literal["forward", "reverse"]
 
+AddressFamily = Literal["ipv4", "ipv6"]
+
 LOAD_STREAMS_MAX = 512
 
 UDP_PAYLOAD_BYTES_MAX = 65_507
@@ -55,6 +57,9 @@ class Timed(Model):
         default=(), description="Only these; empty = all of the matrix"
     )
     duration_s: int = Field(ge=1, le=3600, description="Measured seconds, after `omit_s`")
+    family: AddressFamily = Field(
+        default="ipv4", description="Of the addresses; planned as unsupported where there are none"
+    )
     load: Load | None = Field(
         default=None,
         description="Bulk TCP between the same two ends all the while: latency under load, or the "

@@ -81,9 +81,11 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class EndpointRequest:
-    """What endpoint to make. ``published_ports`` are opened on the node for TCP and UDP.
+    """What endpoint to make.
 
-    ``groups`` are those of tools that shall run in it beside a client and a server.
+    ``published_ports`` are opened on the node for TCP and UDP; if ``headless``, they have only a
+    name instead, which tells the endpoint's own address. ``groups`` are those of tools that shall
+    run in it beside a client and a server.
     """
 
     name: str
@@ -91,6 +93,7 @@ class EndpointRequest:
     node_index: int
     published_ports: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
+    headless: bool = False
 
 
 class Process(Protocol):
@@ -258,6 +261,13 @@ class Target(Protocol):
     # ---------- endpoints and traffic
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """Make an endpoint, and take it away at the end, also after an error."""
+
+    def resolve(self, client: Endpoint, server: Endpoint) -> str:
+        """Ask in the client for the name of the server's Service; the server's own address.
+
+        Raises:
+            RefusedError: there are no names, or it is another address after a while.
+        """
 
     def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
         """Start a tool of the tool box in the endpoint, its CPU counted under ``group``."""

@@ -9,7 +9,7 @@ from steps.lib.traffic.transact import Transact
 TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf(), Transact())
 
 
-NOT_OF_THE_TOOL = {"id", "paths", "tool", "load", "pairs", "policy", "scale"}
+NOT_OF_THE_TOOL = {"id", "paths", "tool", "load", "pairs", "policy", "scale", "family"}
 """Fields of a cell's traffic that its tool is told nothing of."""
 
 

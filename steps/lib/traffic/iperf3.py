@@ -93,13 +93,14 @@ class Iperf3:
         iperf3 refuses ``--rcv-timeout`` for a client that only sends.
         """
         assert isinstance(traffic, Stream), "tool_for gives iperf3 streams only"
-        reverse = ("--reverse", "--rcv-timeout", str(STALL_TIMEOUT_MS))
+        receives = ("--rcv-timeout", str(STALL_TIMEOUT_MS))
+        directions = {"reverse": ("--reverse", *receives), "both": ("--bidir", *receives)}
         return (
             "iperf3", "--client", address, "-4", "--port", str(self._port),
             "--time", str(traffic.duration_s), "--omit", str(traffic.omit_s), "--interval", "1",
             "--parallel", str(traffic.streams), "--length", str(traffic.message_bytes),
             *_protocol_options(traffic),
-            *(reverse if traffic.direction == "reverse" else ()),
+            *directions.get(traffic.direction, ()),
             "--connect-timeout", str(CONNECT_TIMEOUT_MS), "--snd-timeout", str(STALL_TIMEOUT_MS),
             "--get-server-output", "--json-stream",
         )  # fmt: skip
@@ -165,7 +166,7 @@ def _effective(document: Document) -> dict[str, str | int | None]:
         "protocol": test.protocol.lower(),
         "streams": test.num_streams,
         "message_bytes": test.blksize,
-        "direction": "reverse" if document.reverse else "forward",
+        "direction": document.direction,
         "duration_s": test.duration,
         "omit_s": test.omit,
         "rate_bits_per_s": test.target_bitrate * test.num_streams or None,
@@ -182,6 +183,11 @@ def _metrics(document: Document) -> dict[str, float | int | None]:
         "throughput_bits_per_s": received.bits_per_second,
         "sent_bits_per_s": sent.bits_per_second,
     }
+    back_sent = document.end.sum_sent_bidir_reverse
+    back_received = document.end.sum_received_bidir_reverse
+    if back_sent is not None and back_received is not None:
+        metrics["throughput_reverse_bits_per_s"] = back_received.bits_per_second
+        metrics["sent_reverse_bits_per_s"] = back_sent.bits_per_second
     if document.start.test_start.protocol == "TCP":
         if sent.retransmits is None:
             raise DocumentError("iperf3's document is not a complete run: no retransmits")

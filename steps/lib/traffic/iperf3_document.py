@@ -44,7 +44,7 @@ class TestStart(Part):
     omit: Count
     duration: Annotated[int, Field(ge=1)]
     reverse: Literal[0, 1]
-    bidir: Literal[0]
+    bidir: Literal[0, 1]
     target_bitrate: Count
 
 
@@ -93,6 +93,7 @@ class IntervalReport(Part):
 
     streams: list[IntervalStream]
     sum: IntervalSum
+    sum_bidir_reverse: IntervalSum | None = None
 
 
 class Sum(Part):
@@ -125,6 +126,8 @@ class End(Part):
     streams: list[StreamEnd]
     sum_sent: Sum
     sum_received: Sum
+    sum_sent_bidir_reverse: Sum | None = None
+    sum_received_bidir_reverse: Sum | None = None
     sender_tcp_congestion: str | None = None
 
 
@@ -148,6 +151,16 @@ class Document(Part):
     def reverse(self) -> bool:
         """Whether the server sent."""
         return self.start.test_start.reverse == 1
+
+    @property
+    def bidirectional(self) -> bool:
+        """Whether both sent at once, each on connections of their own."""
+        return self.start.test_start.bidir == 1
+
+    @property
+    def direction(self) -> str:
+        """As a cell says it."""
+        return "both" if self.bidirectional else "reverse" if self.reverse else "forward"
 
     @property
     def measured(self) -> list[IntervalSum]:

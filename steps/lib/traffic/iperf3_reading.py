@@ -83,13 +83,14 @@ def _check_sequence(names: Sequence[str]) -> None:
 def _check_complete(document: Document) -> None:
     """Nothing is missing, and what is said twice, also by the server, is the same."""
     start, test = document.start, document.start.test_start
+    connections = test.num_streams * (1 + test.bidir)
     _require(
-        start.connecting_to is not None and len(start.connected) == test.num_streams,
-        f"not the document of a client with {test.num_streams} data connections",
+        start.connecting_to is not None and len(start.connected) == connections,
+        f"not the document of a client with {connections} data connections",
     )
     _require(
-        len(document.end.streams) == test.num_streams,
-        f"{len(document.end.streams)} streams at the end, {test.num_streams} at the start",
+        len(document.end.streams) == connections,
+        f"{len(document.end.streams)} streams at the end, {connections} at the start",
     )
     _check_intervals(document)
     _check_rate("sum_sent", document.end.sum_sent)
@@ -100,6 +101,32 @@ def _check_complete(document: Document) -> None:
     late = own.bits_per_second / 8 * LATE_END_S
     _agree("bytes", "the client's intervals", measured, own.bytes, slack=late)
     _check_server(document)
+    _check_way_back(document)
+
+
+def _check_way_back(document: Document) -> None:
+    """Of both directions at once the second one is as complete as the first; of one there is none.
+
+    Of either direction each side counts what it sent or received itself; in the client's document
+    the server's counts are those that the server told it.
+    """
+    end, server = document.end, document.server_output_json.end
+    sent, received = end.sum_sent_bidir_reverse, end.sum_received_bidir_reverse
+    counted = [report.sum_bidir_reverse for report in document.intervals]
+    if not document.bidirectional:
+        _require(not any((sent, received, *counted)), "sums of a direction that was not asked for")
+        return
+    if sent is None or received is None or server.sum_sent_bidir_reverse is None:
+        raise DocumentError("iperf3's document is not a complete run: no sums of the way back")
+    _check_rate("sum_sent_bidir_reverse", sent)
+    _check_rate("sum_received_bidir_reverse", received)
+    _require(received.bytes > 0, "the client got nothing")
+    ways = [way for way in counted if way is not None and not way.sender]
+    _require(len(ways) == len(counted), "intervals lack the way back")
+    late = received.bits_per_second / 8 * LATE_END_S
+    found = sum(way.bytes for way in ways if not way.omitted)
+    _agree("bytes back", "the client's intervals", found, received.bytes, slack=late)
+    _agree("bytes back", "the server's", server.sum_sent_bidir_reverse.bytes, sent.bytes)
 
 
 def _check_intervals(document: Document) -> None:

@@ -37,6 +37,8 @@ from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node, Process
 PROBE = "probe"
 PROBE_TIMEOUT_S = 20.0
 LISTEN_POLL_S = 0.01
+RESOLVE_TIMEOUT_S = 30.0
+RESOLVE_POLL_S = 0.25
 
 
 class Endpoints:
@@ -115,6 +117,33 @@ class Endpoints:
         self._external.take_away()
 
     # ---------- traffic
+    def resolve(self, client: Endpoint, server: Endpoint) -> str:
+        """Ask in the client's container for the name of the server's Service, until it is told.
+
+        What the cluster's DNS told of the Service's last pod is remembered there for some seconds.
+
+        Raises:
+            RefusedError: another address, or none, is told for too long.
+        """
+        asker, wanted = placed(client), placed(server)
+        container = next(iter(asker.containers.values()))
+        name = f"{wanted.pod}.{NAMESPACE}.svc"
+        command = ["timeout", "5", "getent", "ahostsv4", name]
+        deadline = time.monotonic() + RESOLVE_TIMEOUT_S * self._api.patience
+        while True:
+            told = self._agents.call(
+                asker.node.name, "run_in_container", container=container, command=command
+            )
+            found = (told["stdout"].split() or ["nothing"])[0]
+            if found == wanted.address:
+                return str(found)
+            if time.monotonic() > deadline:
+                raise RefusedError(
+                    f"{name} gives {found}, not {wanted.address}, in pod {asker.pod} after "
+                    f"{RESOLVE_TIMEOUT_S:g} s; look at the cluster's DNS {told['stderr'].strip()}"
+                )
+            time.sleep(RESOLVE_POLL_S)
+
     def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
         """Start a tool in an endpoint, once for each group; probes as often as one likes.
 
@@ -147,6 +176,9 @@ class Endpoints:
             RefusedError: a tool of the endpoint ended instead.
             TransientError: nothing listens in time.
         """
+        if isinstance(endpoint, ExternalEndpoint):
+            self._external.wait_listening(port, protocol, timeout_s)
+            return
         place = placed(endpoint)
         deadline = time.monotonic() + timeout_s
         server = self._running.get((place.pod, group))
@@ -261,12 +293,15 @@ class Endpoints:
             **seen,
         )
         if request.published_ports:
-            place = self._published(place, request.published_ports)
+            place = self._published(place, request)
         self._present[name] = place
         return place
 
-    def _published(self, place: PodEndpoint, ports: tuple[int, ...]) -> PodEndpoint:
-        selector = {NAME_LABEL: place.name}
+    def _published(self, place: PodEndpoint, request: EndpointRequest) -> PodEndpoint:
+        selector, ports = {NAME_LABEL: place.name}, request.published_ports
+        if request.headless:
+            self._services.name(place.pod, LABELS, selector, ports)
+            return place
         started_s = time.perf_counter()
         address = self._services.publish(place.pod, LABELS, selector, ports)
         self._services.wait_works(place.pod, address, place.node, place.network, ports)

@@ -9,7 +9,7 @@ from functools import cached_property
 from steps.lib import tools
 from steps.lib.errors import InputError
 from steps.lib.models import TargetSpec
-from steps.lib.targets.namespaces import counters, netns, processes, programs, settings
+from steps.lib.targets.namespaces import counters, netns, processes, programs, settings, sockets
 from steps.lib.targets.namespaces.cgroups import Groups, kill_all
 from steps.lib.targets.observations import Counters
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
@@ -87,6 +87,10 @@ class External:
         """Start a tool; it dies with the thread that calls this."""
         toolbox = tools.toolbox_of(self._spec)
         return processes.start(self.namespace, toolbox, self._groups, group, command)
+
+    def wait_listening(self, port: int, protocol: str, timeout_s: float) -> None:
+        """Wait for a socket of the client's network."""
+        sockets.wait_listening(self.namespace, port, protocol, timeout_s)
 
     def counters(self) -> Counters:
         """Counters of the client's network."""

@@ -37,20 +37,31 @@ class Services:
         Raises:
             RefusedError: a port is taken, or is none that Services may have.
         """
-        self.delete(name)
-        spec = {
-            "type": "NodePort",
-            "selector": selector,
-            "ports": [_port(port, protocol) for port in ports for protocol in PROTOCOLS],
-        }
-        body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
-        core = self.api.core
+        made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
+        spec = {"type": "NodePort", "selector": selector, "ports": made}
         try:
-            service = pods.create_once(
-                self.api, core.create_namespaced_service, core.read_namespaced_service, body
-            )
+            return self._made(name, labels, spec)
         except AnswerError as error:
             raise RefusedError(f"ports {list(ports)} cannot be published: {error}") from error
+
+    def name(
+        self, name: str, labels: dict[str, str], selector: dict[str, str], ports: Sequence[int]
+    ) -> None:
+        """Make a Service without an address: its name tells the pod's, once the pod is ready."""
+        made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
+        for each in made:
+            del each["nodePort"]
+        self._made(name, labels, {"clusterIP": "None", "selector": selector, "ports": made})
+        self._wait_endpoint(name, time.monotonic() + WORKS_TIMEOUT_S)
+
+    def _made(self, name: str, labels: dict[str, str], spec: dict[str, Any]) -> str:
+        """Make a Service anew; its address."""
+        self.delete(name)
+        body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        core = self.api.core
+        service = pods.create_once(
+            self.api, core.create_namespaced_service, core.read_namespaced_service, body
+        )
         return str(service.spec.cluster_ip)
 
     def delete(self, name: str) -> None:

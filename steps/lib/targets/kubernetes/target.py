@@ -143,8 +143,7 @@ class KubernetesTarget:
         )
 
     def _has_pod_network(self) -> bool:
-        present = self._installer.current()
-        if present is None:
+        if (present := self._installer.current()) is None:
             raise RefusedError("no plugin is installed, so there can be no pod")
         return not isinstance(present.plugin.install, HostNetwork)
 
@@ -231,7 +230,7 @@ class KubernetesTarget:
 
     def inventory(self, node: Node) -> Inventory:
         """What there is on the node and on its object, without anything volatile."""
-        found: dict[str, frozenset[str]] = dict(self._agents.inventory(node))
+        found = dict(self._agents.inventory(node))
         return found | marks(self._api.call(self._api.core.read_node, node.name))
 
     # ---------- plugin
@@ -291,6 +290,10 @@ class KubernetesTarget:
     def endpoint(self, request: EndpointRequest) -> AbstractContextManager[Endpoint]:
         """Make an endpoint, and take it away at the end, also after an error."""
         return self._endpoints.make(request)
+
+    def resolve(self, client: Endpoint, server: Endpoint) -> str:
+        """Ask the cluster's DNS in the client for the name of the server's Service."""
+        return self._endpoints.resolve(client, server)
 
     def start(self, endpoint: Endpoint, command: Sequence[str], group: str) -> Process:
         """Start a tool in the endpoint."""

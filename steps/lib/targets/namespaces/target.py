@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from steps.lib import tools
-from steps.lib.errors import CnibenchError
+from steps.lib.errors import CnibenchError, RefusedError
 from steps.lib.models import Plugin, TargetKind, TargetSpec
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
@@ -219,6 +219,10 @@ class NamespacesTarget:
         """Start a tool in the endpoint; it dies with the thread that calls this."""
         namespace = self._namespace(endpoint)
         return processes.start(namespace, self._toolbox, self._groups, group, command)
+
+    def resolve(self, client: Endpoint, server: Endpoint) -> str:
+        """There are no names: plans say so of the paths that need them."""
+        raise RefusedError(f"{client.name} asks for the name of {server.name}; there is none here")
 
     def wait_listening(
         self, endpoint: Endpoint, port: int, protocol: str, timeout_s: float, group: str = "server"
