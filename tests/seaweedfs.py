@@ -131,6 +131,8 @@ def command(folder: Path, ports: dict[str, int]) -> list[str]:
         "-ip.bind=127.0.0.1",
         f"-filer.localSocket={folder / 'filer.sock'}",
         f"-s3.localSocket={folder / 's3.sock'}",
+        # Each bucket takes several, and as many as fit on a full disk are soon gone.
+        "-volume.max=5000",
         *SWITCHED_OFF,
         *(f"-{name}={port}" for name, port in ports.items()),
     ]

@@ -34,6 +34,7 @@ class OtherTool(Iperf3):
     """iperf3 as somebody else would call it, or read it."""
 
     def __init__(self, command: Any = None, parse: Any = None) -> None:
+        super().__init__()
         self._command, self._parse = command, parse
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
