@@ -174,7 +174,10 @@ def test_another_congestion_control(block: Bench, monkeypatch: pytest.MonkeyPatc
 
 
 def test_another_address(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, OtherTool(lambda command: [w.replace("0.0.1", "0.0.2") for w in command]))
+    tool = OtherTool(lambda command: [w.replace("0.0.1", "0.0.2") for w in command])
+    listen = tool.server_command
+    monkeypatch.setattr(tool, "server_command", lambda traffic, _: listen(traffic, "127.0.0.2"))
+    use(monkeypatch, tool)
     row = block.row(TCP, "in-pod")
     assert row["reason"] == "address: dialled 127.0.0.2, meant 127.0.0.1"
 
