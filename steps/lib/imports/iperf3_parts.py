@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from steps.lib.traffic import iperf3_document
 from steps.lib.traffic.iperf3_document import Count, Number, Part
 
 
@@ -59,17 +60,10 @@ class IntervalReport(Part):
     sum: Interval
 
 
-class Sum(Part):
-    """All streams over the window; counts of datagrams are of UDP only."""
+class Sum(iperf3_document.Sum):
+    """All streams over the window, with the share that iperf3 itself made of the counts."""
 
-    seconds: Annotated[float, Field(gt=0)]
-    bytes: Count
-    bits_per_second: Number
-    retransmits: Count | None = None
-    packets: Count | None = None
-    lost_packets: Count | None = None
     lost_percent: Number | None = None
-    jitter_ms: Number | None = None
 
 
 class End(Part):
