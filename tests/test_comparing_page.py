@@ -37,7 +37,7 @@ def described(html: str) -> str:
 
 
 def put_node(folder: Path, plugin: str, **values: Any) -> None:
-    same = {"campaign": "demo", "block": f"{plugin}.base.r1", "install_id": "install-1"}
+    same = {"campaign": "demo", "block": f"{plugin}.base.r1", "install_id": f"install-{plugin}"}
     row = full("nodes", **same, node="node-a", cpus=2) | values
     write_rows(open_store(str(folder / "results")), "nodes", [row], **same)
 
@@ -81,7 +81,8 @@ def test_facts_of_the_environments_that_differ_are_named_and_the_others_counted(
     tmp_path: Path,
 ) -> None:
     store = open_store(str(tmp_path / "results"))
-    fill(store, {"a": SAME, "b": SAME[::-1]})
+    fill(store, {"a": SAME}, install_id="install-a")
+    fill(store, {"b": SAME[::-1]}, install_id="install-b")
     assert "equal in all that is on record (1 fact)" in written(tmp_path, "a", "b")
     for plugin, version in (("a", "6.1"), ("b", "6.2")):
         put_node(tmp_path, plugin, kernel=version)
