@@ -76,7 +76,7 @@ MISTAKES = {
         (
             "omit_s: 0",
             "omit_s: 0\n    policy: {kind: l7}",
-            "12: traffic.0.policy.kind: 'l7' is not possible; write one of: allow, default-deny",
+            "12: traffic.0.policy.kind: 'l7' is not possible; write one of: allow, deny",
         ),
         (
             "omit_s: 0",

@@ -226,8 +226,13 @@ def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
     if target.kind == "namespaces":
         served = PATHS[path].address in SERVICE_ADDRESSES
         return "the embedded target has no Services" if served else None
-    if "external" in PATHS[path].kinds and target.external_client is None:
+    if "external" not in PATHS[path].kinds:
+        return None
+    if target.external_client is None:
         return "the campaign names no `target.external_client`"
+    server, reachable = PATHS[path].server, target.external_client.reachable
+    if server is not None and server.kind == "external" and not reachable:
+        return "pods do not reach it: the target's `external_client` says `reachable: false`"
     return None
 
 

@@ -6,20 +6,21 @@ from pydantic import Field
 
 from steps.lib.models.base import Model
 
-PolicyKind = Literal["allow", "default-deny"]
+PolicyKind = Literal["allow", "deny", "default-deny"]
 POLICY_RULES_MAX = 10_000
 
 
 class Policy(Model):
     """A NetworkPolicy (networking.k8s.io/v1) on the server, which lets the measured client in.
 
-    A pod that a policy selects is closed to everybody else, so both kinds deny too: each is proven
-    by a stranger that is turned away on the very port that is measured.
+    A pod that a policy selects is closed to everybody else, so all kinds deny: each is proven by a
+    stranger that is turned away on the very port that is measured.
     """
 
     kind: PolicyKind = Field(
-        description="`allow`: the client, by its labels, on the tool's ports. `default-deny`: the "
-        "same beside a policy that closes every pod of the namespace"
+        description="`allow`: the client, by its labels, on the tool's ports. `deny`: everybody "
+        "but the stranger, by its labels, since there are no rules that deny. `default-deny`: as "
+        "`allow`, beside a policy that closes every pod of the namespace"
     )
     rules: int = Field(
         default=1,
