@@ -7,9 +7,9 @@ from hera.workflows import Output
 
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
-from steps.lib.measure import endpoints, wait_until_quiet
 from steps.lib.models import PATHS, Limits, PathName
 from steps.lib.reading import CpuUse
+from steps.lib.run import endpoints, wait_until_quiet
 from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
 
