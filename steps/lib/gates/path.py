@@ -1,7 +1,7 @@
 """Gates about the way: where the ends are, which devices carried the bytes, in which sizes."""
 
 from steps.lib.gates.base import Evidence, Found, gate, verdict
-from steps.lib.models import PATHS, Transactions
+from steps.lib.models import PATHS, Http, Transactions
 from steps.lib.reading import Ends
 
 SILENT_SHARE = 0.02
@@ -149,6 +149,9 @@ def payload_bytes(e: Evidence) -> float:
     tenth is taken off, since the tool's window and the counters' may differ by milliseconds.
     """
     metrics, wall_s = e.the_record.metrics, e.the_window.cpu.wall_s
+    if isinstance(e.cell.traffic, Http):
+        rate = float(metrics["transactions_per_s"] or 0)
+        return 0.9 * rate * e.cell.traffic.response_bytes * wall_s
     if not isinstance(e.cell.traffic, Transactions):
         ways = ("throughput_bits_per_s", "throughput_reverse_bits_per_s")
         return 0.9 * max(float(metrics.get(way) or 0) for way in ways) / 8 * wall_s

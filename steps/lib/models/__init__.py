@@ -3,6 +3,7 @@
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, Model, Name
 from steps.lib.models.campaign import Campaign, ExternalClient, TargetSpec
 from steps.lib.models.components import Component, CpuComponents
+from steps.lib.models.http import Http
 from steps.lib.models.install import (
     Applied,
     Chart,
@@ -83,6 +84,7 @@ __all__ = [
     "Feature",
     "Features",
     "HostNetwork",
+    "Http",
     "Limits",
     "Load",
     "Manifest",
