@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,12 +16,12 @@ from steps.lib import evidence as look
 from steps.lib import gates as validity
 from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
-from steps.lib.errors import RefusedError
 from steps.lib.gates.state import connections_tracked
 from steps.lib.measured import Measured
-from steps.lib.models import PATHS, NoDropSearch, Path, Placement, TcpStream, Traffic, UdpStream
+from steps.lib.models import PATHS, NoDropSearch
 from steps.lib.no_drop import search
-from steps.lib.plan import PlannedCell, cell_identity, pairs_of, run_time_s
+from steps.lib.placing import endpoints, more_pairs
+from steps.lib.plan import PlannedCell, cell_identity, run_time_s
 from steps.lib.policing import policed
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.row import (
@@ -33,7 +33,7 @@ from steps.lib.row import (
 )
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Sampled, Sampling
-from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
+from steps.lib.targets.protocol import Process, Target
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
 
@@ -43,7 +43,6 @@ SPARE_TIME_S = 15.0
 
 QUIET_SAMPLE_S = 0.1
 QUIET_TIMEOUT_S = 10.0
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass
@@ -174,57 +173,6 @@ def failed(context: Context, planned: PlannedCell, state: BlockState, reason: st
         "gates": [],
     }
     return Measured(row, [], [], raw_document("", b"", reason.encode(), -1))
-
-
-@contextmanager
-def endpoints(target: Target, path: Path, tool: Tool, traffic: Traffic) -> Iterator[Ends]:
-    """Fresh endpoints for one try: a new namespace copies settings when it is made."""
-    ports = (*tool.ports, *beside.load_ports(traffic))
-    with _pair_of_ends(target, path, ports, beside.load_groups(traffic)) as ends:
-        yield ends
-
-
-@contextmanager
-def more_pairs(target: Target, path: Path, traffic: Traffic) -> Iterator[list[beside.Companion]]:
-    """The pairs of a cell beyond its first one."""
-    with ExitStack() as stack:
-        more = []
-        for number in range(2, pairs_of(traffic) + 1):
-            assert isinstance(traffic, TcpStream | UdpStream), "only streams have pairs"
-            ports = (beside.pair_port(traffic, number),)
-            ends = stack.enter_context(_pair_of_ends(target, path, ports, (), f"-{number}"))
-            more.append(beside.pair(traffic, number, ends))
-        yield more
-
-
-@contextmanager
-def _pair_of_ends(
-    target: Target, path: Path, ports: tuple[int, ...], groups: tuple[str, ...], suffix: str = ""
-) -> Iterator[Ends]:
-    with ExitStack() as stack:
-
-        def made(name: str, place: Placement, published: tuple[int, ...] = ()) -> Endpoint:
-            place_of = (f"{name}{suffix}", place.kind, place.node_index)
-            request = EndpointRequest(*place_of, published, groups, path.by_name)
-            return stack.enter_context(target.endpoint(request))
-
-        server = made("server", path.server or path.client, ports if path.published else ())
-        client = server if path.server is None else made("client", path.client)
-        address = target.resolve(client, server) if path.by_name else _address(path, server)
-        yield Ends(client, server, address)
-
-
-def _address(path: Path, server: Endpoint) -> str:
-    addresses = {
-        "loopback": LOOPBACK,
-        "pod": server.address,
-        "node": server.node.address,
-        "service": server.service_address,
-    }
-    address = addresses[path.address]
-    if address is None:
-        raise RefusedError(f"{server.name} has no {path.address} address")
-    return address
 
 
 def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) -> Run:

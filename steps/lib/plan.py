@@ -37,7 +37,7 @@ Role = Literal["cell", "reference"]
 
 NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
 
-NO_IPV6 = "nodes and pods are given IPv4 addresses only, and only those are dialled"
+NO_IPV6 = "nodes and pods of a cluster are dialled by their IPv4 addresses only"
 COVER_S = 4.0
 COVER_EACH_S = 0.25
 """What runs beside a cell begins two seconds before it and ends two after; each takes its start."""
@@ -45,8 +45,8 @@ COVER_EACH_S = 0.25
 AROUND_TRIAL_S = 0.8
 """What a run of a search takes beside its traffic: endpoints, probes, readings."""
 
-UDP_HEADERS_BYTES = 28
-"""IPv4 (20) and UDP (8) headers around a datagram's payload."""
+UDP_HEADERS_BYTES = {"ipv4": 28, "ipv6": 48}
+"""IPv4 (20) or IPv6 (40), and UDP (8) headers around a datagram's payload."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Block:
         target = self.job.campaign.target
         return (
             self.unsupported(cell.path)
-            or _family(cell)
+            or _family_lacks(target, self.plugin, cell)
             or _target_lacks_pairs(target, cell)
             or _policy_lacks(self.plugin, cell)
             or _scale_lacks(target, cell)
@@ -214,9 +214,14 @@ def _wrong_target(job: Job, plugin: Plugin) -> str | None:
     return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
 
 
-def _family(cell: Cell) -> str | None:
-    """Why the cell cannot have the address family that it asks for."""
-    return NO_IPV6 if cell.traffic.family == "ipv6" else None
+def _family_lacks(target: TargetSpec, plugin: Plugin, cell: Cell) -> str | None:
+    """Why the cell cannot have the address family that it asks for, or None."""
+    family = cell.traffic.family
+    if family == "ipv6" and target.kind == "kubernetes":
+        return NO_IPV6
+    if family not in plugin.families:
+        return f"the plugin's file states no addresses of family {family!r}"
+    return None
 
 
 def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
@@ -270,12 +275,13 @@ def _check_datagrams(job: Job) -> None:
             continue
         sizes = datagram_sizes(cell.traffic)
         for plugin, profile, name in product(job.plugins, job.profiles, sizes):
-            limit = pod_mtu(job, plugin, profile) - UDP_HEADERS_BYTES
+            mtu = pod_mtu(job, plugin, profile)
+            limit = mtu - UDP_HEADERS_BYTES[cell.traffic.family]
             if sizes[name] > limit and cell.path in plugin.paths:
                 raise InputError(
                     f"matrix {job.matrix.name}: traffic {cell.traffic.id}: {name}: "
                     f"{sizes[name]} does not fit unfragmented with plugin "
-                    f"{plugin.name} (pod MTU {limit + UDP_HEADERS_BYTES}); write at most {limit}"
+                    f"{plugin.name} (pod MTU {mtu}); write at most {limit}"
                 )
 
 

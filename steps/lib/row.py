@@ -76,12 +76,12 @@ def cost_columns(
         "packets_source": source,
         "cycles_per_packet": cycles / packets if packets and cycles is not None else None,
         "tcp_segments_sent": _both_ends(window, "Tcp.OutSegs"),
-        "udp_datagrams_received": window.stack(_receiver(traffic), "Udp.InDatagrams"),
+        "udp_datagrams_received": _datagrams(window, _receiver(traffic)),
         "client_interface_packets": window.device_packets("client", window.ends.client.device),
         "uplink_interface_packets": window.device_packets(
             "client-node", window.ends.client.node.uplink
         ),
-        "udp_receive_buffer_errors": window.stack(_receiver(traffic), "Udp.RcvbufErrors"),
+        "udp_receive_buffer_errors": _of_udp(window, _receiver(traffic), "RcvbufErrors"),
     }
 
 
@@ -129,7 +129,16 @@ def _estimated_cycles(window: Window, facts: NodeFacts) -> float | None:
 
 def packets_received(window: Window, traffic: UdpStream) -> int:
     """Datagrams that the receiver's kernel gave to a socket."""
-    return window.stack(_receiver(traffic), "Udp.InDatagrams")
+    return _datagrams(window, _receiver(traffic))
+
+
+def _datagrams(window: Window, place: str) -> int:
+    return _of_udp(window, place, "InDatagrams")
+
+
+def _of_udp(window: Window, place: str, counter: str) -> int:
+    """Of both families: IPv6 has counters of its own (RFC 4113), for TCP it has none."""
+    return sum(window.stack(place, f"{group}.{counter}") for group in ("Udp", "Udp6"))
 
 
 def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
@@ -146,7 +155,8 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
         if {window.ends.client.kind, window.ends.server.kind} == {"host", "pod"}:
             return 0, f"none: {counter} of a node holds a tunnel's datagrams too"
         where = "the shared namespace" if window.ends.shared else "both ends"
-        return _both_ends(window, counter), f"{counter} of {where}"
+        places = ("client",) if window.ends.shared else ("client", "server")
+        return sum(_datagrams(window, place) for place in places), f"{counter} of {where}"
     if window.ends.shared:
         return window.stack("client", "Tcp.OutSegs"), "Tcp.OutSegs of the shared namespace"
     if isinstance(traffic, Stream) and traffic.direction != "both":

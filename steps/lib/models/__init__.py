@@ -59,13 +59,14 @@ from steps.lib.models.policy import Policy
 from steps.lib.models.profile import Entry, Profile
 from steps.lib.models.scale import Scale
 from steps.lib.models.source import Digest, Origin, Source
-from steps.lib.models.timed import Load
+from steps.lib.models.timed import AddressFamily, Load
 
 __all__ = [
     "CELL_ID_LENGTH_MAX",
     "PATHS",
     "PATH_NAMES",
     "SERVICE_ADDRESSES",
+    "AddressFamily",
     "AddressKind",
     "Applied",
     "Campaign",

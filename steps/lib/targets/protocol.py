@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from steps.lib.models import EndpointKind, Plugin, Policy, Scale, TargetKind
+from steps.lib.models import AddressFamily, EndpointKind, Plugin, Policy, Scale, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
@@ -85,7 +85,8 @@ class EndpointRequest:
 
     ``published_ports`` are opened on the node for TCP and UDP; if ``headless``, they have only a
     name instead, which tells the endpoint's own address. ``groups`` are those of tools that shall
-    run in it beside a client and a server.
+    run in it beside a client and a server. ``family`` is of the addresses that it and its node are
+    known by.
     """
 
     name: str
@@ -94,6 +95,7 @@ class EndpointRequest:
     published_ports: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
     headless: bool = False
+    family: AddressFamily = "ipv4"
 
 
 class Process(Protocol):

@@ -41,7 +41,7 @@ class Surroundings:
         with ExitStack() as stack:
             for port in ports:
                 with netns.inside(self.namespace(server)):
-                    listener = stack.enter_context(socket.socket())
+                    listener = stack.enter_context(socket.socket(_family(server.address)))
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(("", port))
                 listener.listen(BACKLOG)
@@ -50,7 +50,7 @@ class Surroundings:
     def connects(self, client: Endpoint, address: str, port: int) -> bool:
         """Whether a connection comes about."""
         with netns.inside(self.namespace(client)):
-            trial = socket.socket()
+            trial = socket.socket(_family(address))
         with trial:
             trial.settimeout(CONNECT_TIMEOUT_S)
             try:
@@ -58,3 +58,7 @@ class Surroundings:
             except OSError:
                 return False
         return True
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
