@@ -138,7 +138,10 @@ def _beside(entry: Mapping[str, Any]) -> str:
     if policy:
         found += f", policy {policy['kind']}"
         found += f" of {policy['rules']} rules" if policy["rules"] > 1 else ""
-    return found + (f", {scale['services']} Services beside" if scale else "")
+    for name, what in (("services", "Services beside"), ("pods", "pods started at once")):
+        if scale and scale.get(name):
+            found += f", {scale[name]} {what}"
+    return found
 
 
 def _alone(entry: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from steps.lib.row import (
     beside_columns,
     component_columns,
     cost_columns,
+    population_columns,
     raw_document,
     record_columns,
 )
@@ -94,7 +95,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
     wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
     fingerprint = look.fingerprint(target)
     with (
-        target.surroundings.populated(traffic.scale),
+        target.surroundings.populated(traffic.scale) as population,
         endpoints(target, path, tool, traffic) as ends,
         more_pairs(target, path, traffic) as more,
         policed(target, traffic.policy, ends, tool.ports) as policy,
@@ -146,6 +147,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         "server_start_ms": ends.server.start_ms,
         "connections_tracked": connections_tracked(evidence),
         "service_ready_ms": ends.server.service_ready_ms,
+        **population_columns(population),
         "policy_applied_ms": policy.applied_ms if policy else None,
         "policy_removed_ms": policy.removed_ms if policy else None,
     }

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.models import (
+    NO_SUCH_OBJECT,
     PATHS,
     SERVICE_ADDRESSES,
     Cell,
@@ -109,7 +110,7 @@ class Block:
             or _family_lacks(target, self.plugin, cell)
             or _target_lacks_pairs(target, cell)
             or _policy_lacks(self.plugin, cell)
-            or _scale_lacks(target, cell)
+            or _scale_lacks(target, self.plugin, cell)
         )
 
     def unsupported(self, path: PathName) -> str | None:
@@ -254,7 +255,8 @@ def _policy_lacks(plugin: Plugin, cell: Cell) -> str | None:
     if policy is None:
         return None
     if policy.kind not in plugin.policies:
-        return f"the plugin's file states no policy of kind {policy.kind!r}"
+        also = f", and {NO_SUCH_OBJECT[policy.kind]}" if policy.kind in NO_SUCH_OBJECT else ""
+        return f"the plugin's file states no policy of kind {policy.kind!r}{also}"
     if (path.client.kind, path.server and path.server.kind) != ("pod", "pod"):
         return f"a policy is between two pods, and path {cell.path} is not"
     if path.address == "node":
@@ -262,10 +264,18 @@ def _policy_lacks(plugin: Plugin, cell: Cell) -> str | None:
     return None
 
 
-def _scale_lacks(target: TargetSpec, cell: Cell) -> str | None:
-    """Why there cannot be more Services beside, or None."""
-    if cell.traffic.scale is not None and target.kind == "namespaces":
-        return "the embedded target has no Services"
+def _scale_lacks(target: TargetSpec, plugin: Plugin, cell: Cell) -> str | None:
+    """Why there cannot be more Services or pods beside, or None."""
+    scale = cell.traffic.scale
+    if scale is None:
+        return None
+    has_services = target.kind == "kubernetes" or getattr(plugin.install, "rules", None)
+    if scale.services and not has_services:
+        return "the embedded target has no Services, and the plugin states no `rules` for them"
+    if scale.pods and target.kind == "kubernetes":
+        return "on clusters pods are started at once by `make bench-lab`, beside no cell"
+    if scale.pods and plugin.install.mechanism == "host-network":
+        return "the plugin makes no pods, so none can be started"
     return None
 
 

@@ -10,7 +10,7 @@ from steps.lib.models import Stream, Traffic, UdpStream
 from steps.lib.models.components import IDLE
 from steps.lib.reading import Window
 from steps.lib.targets.observations import Sampled
-from steps.lib.targets.protocol import NodeFacts
+from steps.lib.targets.protocol import NodeFacts, Population
 from steps.lib.traffic.protocol import ToolRecord
 
 FIRST_PAIR_ONLY = (
@@ -103,6 +103,22 @@ def beside_columns(beside: Sequence[Ran], window: Window, record: ToolRecord) ->
         columns |= {"throughput_bits_per_s": sum(each), "pair_bits_per_s": each}
         columns["packets_source"] = "none: the packets of the first pair only are counted"
     return columns
+
+
+def population_columns(population: Population) -> dict[str, Any]:
+    """How long the pods took that were started at once; percentiles by nearest rank."""
+    if not population.pod_start_ms:
+        return {}
+    sorted_ms = sorted(population.pod_start_ms)
+
+    def rank(percent: int) -> float:
+        return sorted_ms[-(-len(sorted_ms) * percent // 100) - 1]
+
+    return {
+        "pods_started_ms": sorted_ms[-1],
+        "pod_start_ms_p50": rank(50),
+        "pod_start_ms_p99": rank(99),
+    }
 
 
 def component_columns(sampled: Sampled, frequency_hz: int) -> dict[str, Any]:

@@ -164,12 +164,12 @@ def requests_served(e: Evidence) -> Found:
     traffic = e.cell.traffic
     if not isinstance(traffic, Http):
         return "not_applicable", "no HTTP"
-    served = float(e.the_record.effective.get("served_requests") or 0)
     metrics, seconds = e.the_record.metrics, e.the_record.duration_s
-    answered = float(metrics["transactions_per_s"] or 0) * seconds
-    answered += float(metrics["failed_requests"] or 0)
-    allowed = RECEIVED_TOLERANCE * answered + 2 * traffic.requests_in_flight
-    text = f"{answered:.0f} answered by the client's count, {served:.0f} by the server's"
+    served = float(e.the_record.effective.get("served_per_s") or 0)
+    failed = float(metrics["failed_requests"] or 0) / seconds
+    answered = float(metrics["transactions_per_s"] or 0) + failed
+    allowed = RECEIVED_TOLERANCE * answered + 2 * traffic.requests_in_flight / seconds
+    text = f"{answered:.0f} a second by the client's count, {served:.0f} by the server's"
     return verdict(abs(served - answered) <= allowed), text
 
 

@@ -55,7 +55,7 @@ from steps.lib.models.plugin import (
     Plugin,
     TargetKind,
 )
-from steps.lib.models.policy import Policy
+from steps.lib.models.policy import NO_SUCH_OBJECT, Policy
 from steps.lib.models.profile import Entry, Profile
 from steps.lib.models.scale import Scale
 from steps.lib.models.source import Digest, Origin, Source
@@ -63,6 +63,7 @@ from steps.lib.models.timed import AddressFamily, Load
 
 __all__ = [
     "CELL_ID_LENGTH_MAX",
+    "NO_SUCH_OBJECT",
     "PATHS",
     "PATH_NAMES",
     "SERVICE_ADDRESSES",

@@ -47,6 +47,11 @@ class CniChain(Model):
         min_length=1, description="The `plugins` list of the CNI network configuration, in order"
     )
     inter_node: Annotated[Routes | Vxlan | SharedLink, Field(discriminator="kind")]
+    rules: Literal["nftables"] | None = Field(
+        default=None,
+        description="Of policies and Services, on the embedded target: one rule each in the nodes' "
+        "packet filter, looked at one after the other for each new connection",
+    )
 
 
 class HostNetwork(Model):

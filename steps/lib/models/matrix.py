@@ -217,6 +217,7 @@ class Cell(Model):
             "scale_endpoints": (
                 traffic.scale.services * traffic.scale.endpoints_each if traffic.scale else 0
             ),
+            "scale_pods": traffic.scale.pods if traffic.scale else 0,
             "policy": traffic.policy.kind if traffic.policy else None,
             "policy_rules": traffic.policy.rules if traffic.policy else 0,
             "loss_percent_max": search.loss_percent_max if search else None,

@@ -8,7 +8,7 @@ from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.install import CniChain, Install
 from steps.lib.models.life import Cleanup, Needs, Ready, VersionCommand
 from steps.lib.models.path import PATHS, SERVICE_ADDRESSES, PathName
-from steps.lib.models.policy import PolicyKind
+from steps.lib.models.policy import EnforcedKind
 from steps.lib.models.source import Source
 from steps.lib.models.timed import AddressFamily
 
@@ -102,7 +102,7 @@ class Plugin(Model):
         min_length=1,
         description="Families of addresses that its pods have; cells of others: unsupported",
     )
-    policies: tuple[PolicyKind, ...] = Field(
+    policies: tuple[EnforcedKind, ...] = Field(
         default=(), description="Kinds of policies that it enforces; cells of others: unsupported"
     )
     features: Features = Features()
@@ -135,6 +135,17 @@ class Plugin(Model):
                 f"ipv6 has no way between nodes by {chain.inter_node.kind!r}; write "
                 "`kind: routes` in install.inter_node, or leave ipv6 out",
                 "families",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_enforces_its_policies(self) -> Self:
+        chain = self.install if isinstance(self.install, CniChain) else None
+        if self.policies and "namespaces" in self.targets and not (chain and chain.rules):
+            raise FieldError(
+                "nobody enforces them on the embedded target; add `rules: nftables` to install, or "
+                "leave them out",
+                "policies",
             )
         return self
 

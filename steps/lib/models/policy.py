@@ -6,20 +6,28 @@ from pydantic import Field
 
 from steps.lib.models.base import Model
 
-PolicyKind = Literal["allow", "default-deny"]
+PolicyKind = Literal["allow", "default-deny", "l7", "cluster-wide"]
+EnforcedKind = Literal["allow", "default-deny"]
+"""Kinds that a NetworkPolicy can be; a plugin's own kinds of objects are not written yet."""
+
+NO_SUCH_OBJECT: dict[PolicyKind, str] = {
+    "l7": "no NetworkPolicy of Kubernetes can name methods and paths of HTTP",
+    "cluster-wide": "a NetworkPolicy of Kubernetes is of one namespace",
+}
 POLICY_RULES_MAX = 10_000
 
 
 class Policy(Model):
     """A NetworkPolicy (networking.k8s.io/v1) on the server, which lets the measured client in.
 
-    A pod that a policy selects is closed to everybody else, so both kinds deny too: each is proven
+    A pod that a policy selects is closed to everybody else, so all kinds deny too: each is proven
     by a stranger that is turned away on the very port that is measured.
     """
 
     kind: PolicyKind = Field(
         description="`allow`: the client, by its labels, on the tool's ports. `default-deny`: the "
-        "same beside a policy that closes every pod of the namespace"
+        "same beside a policy that closes every pod of the namespace. `l7` (methods and paths of "
+        "HTTP) and `cluster-wide` (of no namespace): planned as unsupported, with the reason"
     )
     rules: int = Field(
         default=1,

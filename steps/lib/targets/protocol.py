@@ -130,11 +130,18 @@ def difference(before: Inventory, after: Inventory) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class Population:
+    """What was made for the time of a cell: of pods, the time until each answered."""
+
+    pod_start_ms: tuple[float, ...] = ()
+
+
 class Surroundings(Protocol):
     """What else there is while a cell is measured: policies with their trials, more Services."""
 
-    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
-        """Have so many Services beside for the time of the block.
+    def populated(self, scale: Scale | None) -> AbstractContextManager[Population]:
+        """Have so many Services and pods beside for the time of the block.
 
         Raises:
             RefusedError: there are none here, or the cluster does not take so many.

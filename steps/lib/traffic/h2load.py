@@ -117,7 +117,7 @@ def _effective(document: Document) -> dict[str, str | int | float | None]:
         "omit_s": said.omit_s,
         "server": start.server,
         "server_port": start.server_port,
-        "served_requests": end.served,
+        "served_per_s": end.served / max(end.served_s, 1e-9),
         "received_bytes": said.received_bytes,
     }
 
