@@ -31,9 +31,7 @@ def test_both_families_reach_pods_and_published_ports_and_leave_nothing() -> Non
             with (
                 target.endpoint(replace(pod("server", 1, PORT), family=family)) as server,
                 target.endpoint(replace(pod("client", 0), family=family)) as client,
-                target.endpoint(
-                    EndpointRequest("outside", "external", 0, family=family)
-                ) as outside,
+                target.endpoint(from_outside) as outside,
                 target.surroundings.listening(server, (PORT,)),
             ):
                 assert server.address.startswith(begins[family])
