@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,7 @@ def plan(
         listed = [(b.order, b.id, c.order, c.id, c.unsupported_reason or "") for b, c in planned]
         rows(("#", "block", "#", "cell", "unsupported because"), listed, Format.table)
     _cost(planned, estimate(planned, done, rates_of(database)))
+    _unsupported(planned)
     _detectable(planned.job.campaign.repeats, spread_of(database))
 
 
@@ -163,13 +165,37 @@ def _cost(planned: Plan, cost: Estimate) -> None:
     )
     counts = ", ".join(f"{n} {what}" for what, n in cost.cells.items())
     out.print(f"cells: {sum(cost.cells.values())} ({counts}), references included")
-    out.print(f"wall time: about {cost.wall_s / 60:.0f} min if no try is given up for noise")
+    out.print(f"wall time: about {_duration(cost.wall_s)} if no try is given up for noise")
     text = f"traffic: {_gigabytes(cost.stated_bytes)} at stated rates"
     if cost.estimated_bytes:
         text += f", about {_gigabytes(cost.estimated_bytes)} unbounded, by earlier runs"
     if cost.unknown_cells:
         text += f"; {cost.unknown_cells} unbounded cells are as fast as the machine"
     out.print(text, highlight=False)
+
+
+def _unsupported(planned: Plan) -> None:
+    """Why cells will not run: most frequent reason first, with the plugins and paths it is of."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for block, cell in planned:
+        if cell.unsupported_reason:
+            place = (block.plugin.name, cell.cell.path)
+            found.setdefault(cell.unsupported_reason, []).append(place)
+    plugins = {block.plugin.name for block in planned.blocks}
+    paths = {cell.cell.path for _, cell in planned}
+    for reason, places in sorted(found.items(), key=lambda item: -len(item[1])):
+        concerned = (
+            _unless_all({plugin for plugin, _ in places}, plugins),
+            _unless_all({path for _, path in places}, paths),
+        )
+        where = "; ".join(filter(None, concerned))
+        told = f" ({where})" if where else ""
+        text = f"unsupported: {len(places)} cells{told}: {reason}"
+        out.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _unless_all(names: AbstractSet[str], of_plan: AbstractSet[str]) -> str:
+    return ", ".join(sorted(names)) if names < of_plan else ""
 
 
 def _detectable(repeats: int, spread: Mapping[str, float]) -> None:
@@ -179,6 +205,11 @@ def _detectable(repeats: int, spread: Mapping[str, float]) -> None:
         percent = detectable_percent(repeats, cv)
         found = "none: one block has no spread" if percent is None else f"{percent:.1f} %"
         out.print(f"  {what}, varying {cv:.1f} % between blocks: {found}", highlight=False)
+
+
+def _duration(duration_s: float) -> str:
+    minutes = round(duration_s / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _gigabytes(size: float) -> str:

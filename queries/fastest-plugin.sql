@@ -98,6 +98,38 @@ ahead_of_others as (
     group by all
 ),
 
+leaders as (
+    select
+        campaign,
+        cell,
+        max({
+            'mean': mean,
+            'plugin': plugin,
+            'profile': profile,
+            'variance': variance,
+            'blocks': blocks,
+        }) as leader,
+    from contenders
+    where mean is not null
+    group by all
+),
+
+against_leader as (
+    select
+        contenders.*,
+        leader.plugin = plugin and leader.profile = profile as is_leader,
+        if(is_leader, null, mean - leader.mean) as difference,
+        t_95(
+            welch_freedom(
+                variance, blocks, leader.variance, leader.blocks
+            )
+        ) * welch_error(
+            variance, blocks, leader.variance, leader.blocks
+        ) as half_width,
+    from contenders
+    left join leaders using (campaign, cell)
+),
+
 ranks as (
     select
         campaign,
@@ -107,7 +139,11 @@ ranks as (
         1 + coalesce(others_ahead, 0) as rank,
         count(*) over (partition by campaign, cell)
             - coalesce(others_behind, 0) as rank_max,
-    from contenders
+        is_leader,
+        exp(difference) as rate_ratio,
+        exp(difference - half_width) as rate_ratio_low,
+        exp(difference + half_width) as rate_ratio_high,
+    from against_leader
     left join behind_others using (campaign, cell, plugin, profile)
     left join ahead_of_others using (campaign, cell, plugin, profile)
 ),
@@ -129,6 +165,10 @@ final as (
         rate_median,
         rate_min,
         rate_max,
+        is_leader,
+        rate_ratio,
+        rate_ratio_low,
+        rate_ratio_high,
         nullif(
             concat_ws(
                 '; ',

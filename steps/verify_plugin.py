@@ -7,10 +7,10 @@ from hera.workflows import Output
 
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
-from steps.lib.measure import wait_until_quiet
 from steps.lib.models import PATHS, Cell, Limits
 from steps.lib.placing import endpoints
 from steps.lib.reading import CpuUse
+from steps.lib.run import wait_until_quiet
 from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import family_option
@@ -20,8 +20,9 @@ IDLE_SAMPLE_S = 1.0
 IDLE_BUSY_PERCENT_MAX = 40.0
 """Busier than this is no idle node, whatever the matrix lets a cell start with: what is subtracted
 from the cost of traffic would be somebody's work."""
-IDLE_READINGS_MAX = 10
-"""Pods that proved the last path take seconds to go; a reading in which one went tells nothing."""
+IDLE_TIMEOUT_S = 30.0
+"""Pods that proved the last path take seconds to go; a reading in which one went tells nothing. A
+machine that is not idle by then will not become so, and each block would wait for it."""
 PING_TIMEOUT_S = 10.0
 
 
@@ -74,7 +75,8 @@ def _idle_busy_cpus(context: Context) -> float | None:
     """CPUs busy without traffic; None where noise made every reading worthless."""
     limits = context.job.matrix.limits
     quiet_percent = min(limits.busy_percent_max_before_start, IDLE_BUSY_PERCENT_MAX)
-    for _ in range(IDLE_READINGS_MAX):
+    deadline = time.monotonic() + IDLE_TIMEOUT_S
+    while time.monotonic() < deadline:
         wait_until_quiet(context.target, quiet_percent)
         before = context.target.cpu()
         time.sleep(IDLE_SAMPLE_S)

@@ -46,4 +46,4 @@ class Filtered(Surroundings):
 
 def enforcing() -> Plugin:
     """A plugin that says so."""
-    return plugin("bridge-vxlan").model_copy(update={"policies": ("allow", "default-deny")})
+    return plugin("bridge-vxlan").model_copy(update={"policies": ("allow", "deny", "default-deny")})

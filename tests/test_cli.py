@@ -147,6 +147,19 @@ def test_a_plan_shows_cells_time_traffic_and_the_detectable_difference(
     assert not (tmp_path / "none").exists(), "a plan writes nothing"
 
 
+def test_a_plan_says_why_cells_will_not_run_and_which(campaign: Path, tmp_path: Path) -> None:
+    of = CAMPAIGN.replace("[host-network]", "[host-network, macvlan]")
+    campaign.write_text(of.replace("matrix: demo", "matrix: every-path"))
+    result = cnibench("plan", str(campaign), "--store", str(tmp_path / "none"))
+    assert result.returncode == 0, result.stderr
+    told = [line for line in result.stdout.splitlines() if line.startswith("unsupported: ")]
+    assert told[0].startswith("unsupported: 8 cells (hairpin, ")
+    assert told[0].endswith("pod-service): the embedded target has no Services")
+    assert any(
+        line.startswith("unsupported: 1 cells (macvlan; external-service): ") for line in told
+    )
+
+
 @pytest.mark.parametrize("question", ["fastest-plugin", "coverage"])
 def test_asking_an_empty_store_says_that_it_is_empty(tmp_path: Path, question: str) -> None:
     result = cnibench("ask", question, "--store", str(tmp_path))

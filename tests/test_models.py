@@ -86,7 +86,7 @@ MISTAKES = {
         (
             "omit_s: 0",
             "omit_s: 0\n    policy: {kind: l8}",
-            "12: traffic.0.policy.kind: 'l8' is not possible; write one of: allow, default-deny, ",
+            "12: traffic.0.policy.kind: 'l8' is not possible; write one of: allow, deny",
         ),
         (
             "omit_s: 0",

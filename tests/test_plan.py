@@ -106,6 +106,19 @@ def test_a_family_that_the_target_has_no_addresses_of_is_planned_with_the_reason
     assert "IPv4 addresses only" in found["cross-node.tcp-ipv6"]
 
 
+def test_a_server_outside_that_pods_do_not_reach_is_planned_with_the_reason() -> None:
+    paths = {"paths": ["external-service", "pod-external"]}
+    client = {"reachable": False, "mtu_bytes": 1450}
+    target = {"kind": "kubernetes", "context": "c", "external_client": client}
+    planned = job(("flannel-vxlan",), of=matrix(TCP, **paths))
+    fields = {"target": TargetSpec.model_validate(target)}
+    campaign = planned.campaign.model_copy(update=fields)
+    plan = make_plan(planned.model_copy(update={"campaign": campaign}))
+    reasons = {c.cell.path: c.unsupported_reason for _, c in plan}
+    assert reasons["external-service"] is None
+    assert "`reachable: false`" in (reasons["pod-external"] or "")
+
+
 def test_paths_that_no_target_has_are_planned_with_the_reason() -> None:
     absent = [name for name, path in PATHS.items() if path.absent]
     plan = make_plan(job(("bridge-routes",), of=matrix(TCP, paths=absent)))

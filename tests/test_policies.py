@@ -87,5 +87,10 @@ def test_a_policy_s_last_rule_lets_the_client_in_and_the_others_nobody() -> None
         {"podSelector": {"matchLabels": {"cnibench.io/endpoint": "client"}}}
     ]
     assert {str(rule["ports"]) for rule in rules} == {"[{'protocol': 'TCP', 'port': 30521}]"}
+    (only,) = bodies(Policy(kind="deny"), "server", "client", (30521,))
+    (everybody_else,) = only["spec"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"]
+    assert everybody_else == {
+        "key": "cnibench.io/endpoint", "operator": "NotIn", "values": ["stranger"],
+    }  # fmt: skip
     closing, _ = bodies(Policy(kind="default-deny"), "server", "client", (30521,))
     assert (closing["spec"]["podSelector"], closing["spec"]["ingress"]) == ({}, [])

@@ -53,11 +53,8 @@ def _facts(campaign: Campaign) -> str:
     ran = "not run yet"
     if campaign.began and campaign.ended:
         ran = f"run from {utc(campaign.began)} to {utc(campaign.ended)} UTC"
-    size = f"{len(campaign.plugins)} plugins × {len(campaign.profiles)} profiles"
-    return (
-        f"Campaign {campaign.name}, {ran}, target {campaign.target}: {size} × "
-        f"{campaign.repeats} independent blocks."
-    )
+    size = words.size(campaign)
+    return f"Campaign {campaign.name}, {ran}, target {campaign.target}: {size}."
 
 
 def _notices(campaign: Campaign, totals: dict[str, int]) -> Iterator[str]:

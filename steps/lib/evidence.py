@@ -133,13 +133,14 @@ def family_of(address: str) -> AddressFamily:
 def _expected_mtu(context: Context, path: Path, ends: Ends) -> dict[str, int]:
     """MTU each end must have: the plugin's for pods, the underlay's for hosts and clients.
 
-    The client outside is no node: no profile changes its MTU.
+    The client outside is no node: no profile changes its MTU, and it may be of another network.
     """
     job, block = context.job, context.block
+    outside = job.campaign.target.external_client
     expected = {
         "pod": pod_mtu(job, block.plugin, block.profile),
         "host": underlay_mtu(job, block.profile),
-        "external": job.campaign.target.underlay_mtu,
+        "external": (outside and outside.mtu_bytes) or job.campaign.target.underlay_mtu,
     }
     return {"client": expected[ends.client.kind], "server": expected[ends.server.kind]}
 

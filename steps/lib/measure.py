@@ -1,29 +1,23 @@
-"""Measuring one cell: endpoints, traffic, readings at both ends of the window, gates, one row."""
+"""Measuring one cell: tries with all that belongs around a run, gates, one row."""
 
 import hashlib
-import shlex
-import threading
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from steps.lib import beside
 from steps.lib import evidence as look
 from steps.lib import gates as validity
-from steps.lib.afterwards import afterwards
 from steps.lib.context import Context
 from steps.lib.gates.state import connections_tracked
 from steps.lib.measured import Measured
 from steps.lib.models import PATHS, NoDropSearch
 from steps.lib.no_drop import search
 from steps.lib.placing import endpoints, more_pairs
-from steps.lib.plan import PlannedCell, cell_identity, run_time_s
-from steps.lib.policing import policed
-from steps.lib.reading import CpuUse, Ends, Reading, Window, read
+from steps.lib.plan import PlannedCell, cell_identity
+from steps.lib.policing import Policed, policed
+from steps.lib.reading import Ends, Window
 from steps.lib.row import (
     beside_columns,
     component_columns,
@@ -32,37 +26,34 @@ from steps.lib.row import (
     raw_document,
     record_columns,
 )
+from steps.lib.run import Run, parsed, run_traffic, wait_until_quiet
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Sampled, Sampling
-from steps.lib.targets.protocol import Process, Target
+from steps.lib.targets.protocol import Population
+from steps.lib.targets.wire import Seen
 from steps.lib.traffic import tool_for
-from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
-
-LISTEN_TIMEOUT_S = 5.0
-SPARE_TIME_S = 15.0
-"""What a tool may take beyond its own run time: connecting, control connection, last report."""
-
-QUIET_SAMPLE_S = 0.1
-QUIET_TIMEOUT_S = 10.0
+from steps.lib.traffic.protocol import Tool, ToolRecord
 
 
-@dataclass
-class Run:
-    """One run of the tool, as it was seen from outside."""
+@dataclass(frozen=True)
+class Attempt:
+    """What was seen of one run and around it, before anything of it is judged.
 
-    command: str
-    started_at: datetime
-    readings: dict[Boundary, Reading] = field(default_factory=dict)
-    output: bytearray = field(default_factory=bytearray)
-    stderr: bytes = b""
-    exit_code: int = -1
-    version_output: bytes = b""
+    ``fingerprints`` are of the installed plugin, before and after. What the other fields mean for
+    a gate is said by ``Evidence``.
+    """
 
-    def window(self, ends: Ends) -> Window | None:
-        """The measured window, if the tool reported both of its ends."""
-        if len(self.readings) < 2:
-            return None
-        return Window(self.readings["window-start"], self.readings["window-end"], ends)
+    tool: Tool
+    ends: Ends
+    run: Run
+    before: look.Before
+    after: look.After
+    fingerprints: tuple[str | None, str | None]
+    sampled: Sampled
+    wire: Seen | None
+    beside: tuple[beside.Ran, ...]
+    policed: Policed | None
+    population: Population
 
 
 def measure(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
@@ -78,22 +69,22 @@ def measure(context: Context, planned: PlannedCell, state: BlockState) -> Measur
 
 def _tries(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
     rejected: list[dict[str, Any]] = []
-    for attempt in range(1, context.job.matrix.limits.attempts_max + 1):
-        measured = _attempt(context, planned, state)
+    for number in range(1, context.job.matrix.limits.attempts_max + 1):
+        wait_until_quiet(context.target, context.job.matrix.limits.busy_percent_max_before_start)
+        measured = _measured(context, planned, state, _attempt(context, planned, state))
         if measured.noise:
-            rejected.append(measured.noise | {"attempt": attempt})
-        measured.row.update(attempt=attempt, rejected_attempts=rejected)
+            rejected.append(measured.noise | {"attempt": number})
+        measured.row.update(attempt=number, rejected_attempts=rejected)
         if not measured.noise:
             break
     return measured
 
 
-def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
+def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attempt:
+    """Run the tool once, with what the cell asks for around it, and look at everything."""
     target, traffic = context.target, planned.cell.traffic
-    tool = tool_for(traffic)
-    path = PATHS[planned.cell.path]
-    wait_until_quiet(target, context.job.matrix.limits.busy_percent_max_before_start)
-    fingerprint = look.fingerprint(target)
+    tool, path = tool_for(traffic), PATHS[planned.cell.path]
+    installed = look.fingerprint(target)
     with (
         target.surroundings.populated(traffic.scale) as population,
         endpoints(target, path, tool, traffic) as ends,
@@ -112,56 +103,82 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Measu
         after = look.look_after(context, state, ends)
         if policy is not None:
             policy.look_again()
-    record, error = _parse(tool, run)
-    evidence = validity.Evidence(
-        cell=planned.cell,
-        plugin=context.block.plugin,
-        limits=context.job.matrix.limits,
-        tool=tool,
-        ends=ends,
-        expected_mtu_bytes=before.expected_mtu_bytes,
-        probe=before.probe,
-        untuned=tuple(dict.fromkeys((*before.untuned, *after.tuned.wrong))),
-        fingerprints=(state.plugin_fingerprint, fingerprint, look.fingerprint(target)),
-        record=record,
-        document_error=error,
-        window=run.window(ends),
-        around=Window(before.reading, after.reading, ends),
-        port_range=after.port_range,
-        offloads=state.offloads or {},
-        same_document=_same_document(context, planned, run),
-        wire=wire,
-        beside=tuple(ran),
-        policed=policy,
-        baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
+    fingerprints = (installed, look.fingerprint(target))
+    return Attempt(
+        tool, ends, run, before, after, fingerprints, sampled, wire, tuple(ran), policy, population
     )
-    identity = _identity(context, planned, state)
-    row = identity | {
-        "command": run.command,
-        "started_at": run.started_at,
-        "profile_digest": before.tuned.digest,
-        "congestion_control": before.congestion_control,
-        "client_mtu_bytes": ends.client.mtu_bytes,
-        "server_mtu_bytes": ends.server.mtu_bytes,
-        "client_start_ms": ends.client.start_ms,
-        "server_start_ms": ends.server.start_ms,
-        "connections_tracked": connections_tracked(evidence),
-        "service_ready_ms": ends.server.service_ready_ms,
-        **population_columns(population),
-        "policy_applied_ms": policy.applied_ms if policy else None,
-        "policy_removed_ms": policy.removed_ms if policy else None,
-    }
-    row |= _judged(evidence, context, state)
-    if row["status"] == "ok":
-        row |= component_columns(sampled, context.job.matrix.cpu_sampling_hz)
-    raw = raw_document(run.command, bytes(run.output), run.stderr, run.exit_code, sampled, ran)
-    window = evidence.window
-    noise = _noise(window, row) if window and row["status"] == "noisy" else None
-    return Measured(row, *_parts(row, record), raw, noise)
 
 
 def _sampled(sampling: Sampling, window: Window | None) -> Sampled:
     return sampling.between(window.cpu.first, window.cpu.last) if window else Sampled()
+
+
+def _measured(
+    context: Context, planned: PlannedCell, state: BlockState, attempt: Attempt
+) -> Measured:
+    """Judge what was seen, and make a row of it."""
+    run, sampled = attempt.run, attempt.sampled
+    evidence = _evidence(context, planned, state, attempt)
+    row = _identity(context, planned, state) | _circumstances(attempt)
+    row["connections_tracked"] = connections_tracked(evidence)
+    row |= _judged(evidence, context, state)
+    if row["status"] == "ok":
+        row |= component_columns(sampled, context.job.matrix.cpu_sampling_hz)
+    raw = raw_document(
+        run.command, bytes(run.output), run.stderr, run.exit_code, sampled, attempt.beside
+    )
+    window = evidence.window
+    noise = _noise(window, row) if window and row["status"] == "noisy" else None
+    return Measured(row, *_parts(row, evidence.record), raw, noise)
+
+
+def _evidence(
+    context: Context, planned: PlannedCell, state: BlockState, attempt: Attempt
+) -> validity.Evidence:
+    """What the gates may look at: what was seen, beside what was asked for and begun with."""
+    ends, before, after = attempt.ends, attempt.before, attempt.after
+    record, error = parsed(attempt.tool, attempt.run)
+    return validity.Evidence(
+        cell=planned.cell,
+        plugin=context.block.plugin,
+        limits=context.job.matrix.limits,
+        tool=attempt.tool,
+        ends=ends,
+        expected_mtu_bytes=before.expected_mtu_bytes,
+        probe=before.probe,
+        untuned=tuple(dict.fromkeys((*before.untuned, *after.tuned.wrong))),
+        fingerprints=(state.plugin_fingerprint, *attempt.fingerprints),
+        record=record,
+        document_error=error,
+        window=attempt.run.window(ends),
+        around=Window(before.reading, after.reading, ends),
+        port_range=after.port_range,
+        offloads=state.offloads or {},
+        same_document=_same_document(context, planned, attempt.run),
+        wire=attempt.wire,
+        beside=attempt.beside,
+        policed=attempt.policed,
+        baseline_tracked=state.baseline_tracked if planned.role == "reference" else None,
+    )
+
+
+def _circumstances(attempt: Attempt) -> dict[str, Any]:
+    """Columns that hold however the run is judged."""
+    ends, policy = attempt.ends, attempt.policed
+    return {
+        "command": attempt.run.command,
+        "started_at": attempt.run.started_at,
+        "profile_digest": attempt.before.tuned.digest,
+        "congestion_control": attempt.before.congestion_control,
+        "client_mtu_bytes": ends.client.mtu_bytes,
+        "server_mtu_bytes": ends.server.mtu_bytes,
+        "client_start_ms": ends.client.start_ms,
+        "server_start_ms": ends.server.start_ms,
+        "service_ready_ms": ends.server.service_ready_ms,
+        **population_columns(attempt.population),
+        "policy_applied_ms": policy.applied_ms if policy else None,
+        "policy_removed_ms": policy.removed_ms if policy else None,
+    }
 
 
 def failed(context: Context, planned: PlannedCell, state: BlockState, reason: str) -> Measured:
@@ -175,72 +192,6 @@ def failed(context: Context, planned: PlannedCell, state: BlockState, reason: st
         "gates": [],
     }
     return Measured(row, [], [], raw_document("", b"", reason.encode(), -1))
-
-
-def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) -> Run:
-    """Run server and client; read all counters when the tool reports the ends of its window."""
-    traffic = planned.cell.traffic
-    version_output = _version_output(target, tool, ends)
-    server = target.start(ends.server, tool.server_command(traffic, ends.own_address), "server")
-    with afterwards(lambda: server.stop(0.0), "the server was not ended"):
-        target.wait_listening(ends.server, tool.ports[0], "tcp", LISTEN_TIMEOUT_S)
-        client = target.start(ends.client, tool.client_command(traffic, ends.address), "client")
-        run = Run(shlex.join(client.command), datetime.now(UTC))
-        clock = tool.clock(traffic)
-        run.version_output = version_output
-        with _ended_after(client, run_time_s(traffic) + SPARE_TIME_S):
-            for line in client.stdout:
-                boundary = clock.feed(line)
-                if boundary:
-                    run.readings[boundary] = read(target, ends)
-                run.output += line
-                if boundary == "window-end" and (number := tool.end_signal(traffic)):
-                    server.signal(number)
-        run.exit_code, run.stderr = client.stop(SPARE_TIME_S)
-    return run
-
-
-def _version_output(target: Target, tool: Tool, ends: Ends) -> bytes:
-    """What the tool says of its version, where its record does not carry one."""
-    if tool.version_command is None:
-        return b""
-    process = target.start(ends.client, tool.version_command, "probe")
-    with _ended_after(process, SPARE_TIME_S):
-        output = process.stdout.read()
-    process.stop(SPARE_TIME_S)
-    return output
-
-
-@contextmanager
-def _ended_after(process: Process, limit_s: float) -> Iterator[None]:
-    """A tool that hangs is ended, so that reading its output ends too."""
-    timer = threading.Timer(limit_s, process.stop, args=(0.0,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def wait_until_quiet(target: Target, busy_percent_max: float) -> None:
-    """Let the last run's work drain; what is still busy then is for the noise gates to judge."""
-    deadline = time.monotonic() + QUIET_TIMEOUT_S
-    while time.monotonic() < deadline:
-        before = target.cpu()
-        time.sleep(QUIET_SAMPLE_S)
-        use = CpuUse(before, target.cpu())
-        idle_s = use.used_s["idle"] + use.used_s["iowait"]
-        if 100 * (1 - idle_s / use.capacity_s) <= busy_percent_max:
-            return
-
-
-def _parse(tool: Tool, run: Run) -> tuple[ToolRecord | None, DocumentError | None]:
-    try:
-        return tool.parse(bytes(run.output), run.version_output), None
-    except DocumentError as error:
-        said = run.stderr.decode("utf-8", "replace").strip()
-        return None, type(error)(f"{error}{f' (stderr: {said[-300:]})' if said else ''}")
 
 
 def _same_document(context: Context, planned: PlannedCell, run: Run) -> str | None:

@@ -15,12 +15,11 @@ from itertools import product
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
+from steps.lib import lacking
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.models import (
-    NO_SUCH_OBJECT,
     PATHS,
-    SERVICE_ADDRESSES,
     Cell,
     CpuComponents,
     NoDropSearch,
@@ -28,7 +27,6 @@ from steps.lib.models import (
     Plugin,
     Profile,
     Stream,
-    TargetSpec,
     Traffic,
     datagram_sizes,
 )
@@ -36,9 +34,6 @@ from steps.lib.tables import METHOD_VERSION
 
 Role = Literal["cell", "reference"]
 
-NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
-
-NO_IPV6 = "nodes and pods of a cluster are dialled by their IPv4 addresses only"
 COVER_S = 4.0
 COVER_EACH_S = 0.25
 """What runs beside a cell begins two seconds before it and ends two after; each takes its start."""
@@ -105,21 +100,12 @@ class Block:
 
     def _unsupported_cell(self, cell: Cell) -> str | None:
         target = self.job.campaign.target
-        return (
-            self.unsupported(cell.path)
-            or _family_lacks(target, self.plugin, cell)
-            or _target_lacks_pairs(target, cell)
-            or _policy_lacks(self.plugin, cell)
-            or _scale_lacks(target, self.plugin, cell)
-        )
+        return self.unsupported(cell.path) or lacking.cell_lacks(target, self.plugin, cell)
 
     def unsupported(self, path: PathName) -> str | None:
         """Why nothing can be measured on the path in this block, or None."""
-        return (
-            self.unsupported_reason
-            or _target_lacks(self.job.campaign.target, path)
-            or self.plugin.unsupported.get(path)
-            or (None if path in self.plugin.paths else NOT_STATED)
+        return self.unsupported_reason or lacking.path_lacks(
+            self.job.campaign.target, self.plugin, path
         )
 
 
@@ -213,70 +199,6 @@ def pod_mtu(job: Job, plugin: Plugin, profile: Profile) -> int:
 def _wrong_target(job: Job, plugin: Plugin) -> str | None:
     kind = job.campaign.target.kind
     return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
-
-
-def _family_lacks(target: TargetSpec, plugin: Plugin, cell: Cell) -> str | None:
-    """Why the cell cannot have the address family that it asks for, or None."""
-    family = cell.traffic.family
-    if family == "ipv6" and target.kind == "kubernetes":
-        return NO_IPV6
-    if family not in plugin.families:
-        return f"the plugin's file states no addresses of family {family!r}"
-    return None
-
-
-def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
-    """Why the path does not exist on the target, whatever the plugin."""
-    if PATHS[path].absent:
-        return PATHS[path].absent
-    if target.kind == "namespaces":
-        served = PATHS[path].address in SERVICE_ADDRESSES
-        return "the embedded target has no Services" if served else None
-    if "external" in PATHS[path].kinds and target.external_client is None:
-        return "the campaign names no `target.external_client`"
-    return None
-
-
-def _target_lacks_pairs(target: TargetSpec, cell: Cell) -> str | None:
-    """Why so many pairs cannot run at once, or None."""
-    pairs, path = pairs_of(cell.traffic), PATHS[cell.path]
-    if pairs == 1:
-        return None
-    if {path.client.kind, (path.server or path.client).kind} != {"pod"}:
-        return f"{pairs} pairs need pods at both ends, and path {cell.path} has one that is none"
-    if pairs > target.pairs_max:
-        return f"{pairs} pairs at once; the target's `pairs_max` is {target.pairs_max}"
-    return None
-
-
-def _policy_lacks(plugin: Plugin, cell: Cell) -> str | None:
-    """Why the cell's policy cannot be in force, or None."""
-    policy, path = cell.traffic.policy, PATHS[cell.path]
-    if policy is None:
-        return None
-    if policy.kind not in plugin.policies:
-        also = f", and {NO_SUCH_OBJECT[policy.kind]}" if policy.kind in NO_SUCH_OBJECT else ""
-        return f"the plugin's file states no policy of kind {policy.kind!r}{also}"
-    if (path.client.kind, path.server and path.server.kind) != ("pod", "pod"):
-        return f"a policy is between two pods, and path {cell.path} is not"
-    if path.address == "node":
-        return f"on path {cell.path} the client's address may be translated to a node's"
-    return None
-
-
-def _scale_lacks(target: TargetSpec, plugin: Plugin, cell: Cell) -> str | None:
-    """Why there cannot be more Services or pods beside, or None."""
-    scale = cell.traffic.scale
-    if scale is None:
-        return None
-    has_services = target.kind == "kubernetes" or getattr(plugin.install, "rules", None)
-    if scale.services and not has_services:
-        return "the embedded target has no Services, and the plugin states no `rules` for them"
-    if scale.pods and target.kind == "kubernetes":
-        return "on clusters pods are started at once by `make bench-lab`, beside no cell"
-    if scale.pods and plugin.install.mechanism == "host-network":
-        return "the plugin makes no pods, so none can be started"
-    return None
 
 
 def _check_datagrams(job: Job) -> None:

@@ -315,6 +315,9 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "histograms": HISTOGRAMS,
 }
 
+PARTS_OF_MEASUREMENTS = ("intervals", "histograms")
+"""Tables in which attempts that came second have left rows; those must not be seen."""
+
 
 def schema(table: str) -> pa.Schema:
     """The Parquet schema of ``table``; units and descriptions travel as field metadata."""

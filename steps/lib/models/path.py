@@ -34,19 +34,14 @@ class Path:
         server: Where the sink runs; ``None`` means inside the client's own endpoint.
         address: Which address of the server the client dials; ``name`` is the pod's own, which the
             client finds by the name of a headless Service.
-        published: The server's ports are published: on its node (CNI ``portMappings``), or by a
-            Service with an address in the cluster and a port on the nodes.
-        every_plugin_states_it: The file of a plugin says what carries the path, or why it cannot
-            exist; else a file that does not is one of which nobody has found out yet.
+        description: Who talks to whom, for readers.
         absent: Why no target has it; empty where one may.
     """
 
     client: Placement
     server: Placement | None
     address: AddressKind
-    published: bool = False
-    description: str = ""
-    every_plugin_states_it: bool = True
+    description: str
     absent: str = ""
 
     @property
@@ -55,115 +50,79 @@ class Path:
         return self.address == "name"
 
     @property
+    def published(self) -> bool:
+        """Whether the server's ports are: on its node (CNI ``portMappings``), or by a Service.
+
+        A pod is found at no other address than its own without that.
+        """
+        to_node = self.address == "node" and (self.server or self.client).kind == "pod"
+        return to_node or self.address in SERVICE_ADDRESSES
+
+    @property
     def kinds(self) -> frozenset[EndpointKind]:
         """Which kinds of endpoints take part."""
         return frozenset((self.client.kind, (self.server or self.client).kind))
 
 
+POD, OTHER_POD = Placement("pod", 0), Placement("pod", 1)
+HOST, OTHER_HOST = Placement("host", 0), Placement("host", 1)
+OUTSIDE = Placement("external", 0)
+
 PATHS: dict[PathName, Path] = {
-    "in-pod": Path(
-        Placement("pod", 0), None, "loopback", description="two processes in one pod, by loopback"
-    ),
-    "same-node": Path(
-        Placement("pod", 0), Placement("pod", 0), "pod", description="pod to pod on one node"
-    ),
-    "cross-node": Path(
-        Placement("pod", 0), Placement("pod", 1), "pod", description="pod to pod on another node"
-    ),
+    "in-pod": Path(POD, None, "loopback", "two processes in one pod, by loopback"),
+    "same-node": Path(POD, POD, "pod", "pod to pod on one node"),
+    "cross-node": Path(POD, OTHER_POD, "pod", "pod to pod on another node"),
     "pod-service": Path(
-        Placement("pod", 0),
-        Placement("pod", 1),
-        "service",
-        published=True,
-        description="pod to pod on another node, by the address of a Service",
+        POD, OTHER_POD, "service", "pod to pod on another node, by the address of a Service"
     ),
     "external-service": Path(
-        Placement("external", 0),
-        Placement("pod", 1),
+        OUTSIDE,
+        OTHER_POD,
         "node",
-        published=True,
-        description="client outside of the cluster to a port published on the pod's node",
+        "client outside of the cluster to a port published on the pod's node",
     ),
-    "host-to-host": Path(
-        Placement("host", 0), Placement("host", 1), "node", description="node to node, no pods"
-    ),
-    "host-to-pod": Path(
-        Placement("host", 0),
-        Placement("pod", 1),
-        "pod",
-        description="node to a pod on another node",
-        every_plugin_states_it=False,
-    ),
-    "pod-to-host": Path(
-        Placement("pod", 0),
-        Placement("host", 1),
-        "node",
-        description="pod to another node itself",
-        every_plugin_states_it=False,
-    ),
+    "host-to-host": Path(HOST, OTHER_HOST, "node", "node to node, no pods"),
+    "host-to-pod": Path(HOST, OTHER_POD, "pod", "node to a pod on another node"),
+    "pod-to-host": Path(POD, OTHER_HOST, "node", "pod to another node itself"),
     "pod-to-node-port": Path(
-        Placement("pod", 0),
-        Placement("pod", 1),
-        "node",
-        published=True,
-        description="pod to a port published on the node of a pod there",
-        every_plugin_states_it=False,
+        POD, OTHER_POD, "node", "pod to a port published on the node of a pod there"
     ),
     "pod-headless": Path(
-        Placement("pod", 0),
-        Placement("pod", 1),
+        POD,
+        OTHER_POD,
         "name",
-        published=True,
-        description="pod to pod on another node, found by the name of a Service without address",
-        every_plugin_states_it=False,
+        "pod to pod on another node, found by the name of a Service without address",
     ),
-    "hairpin": Path(
-        Placement("pod", 0),
-        None,
-        "service",
-        published=True,
-        description="a pod to itself, by the address of a Service",
-        every_plugin_states_it=False,
-    ),
+    "hairpin": Path(POD, None, "service", "a pod to itself, by the address of a Service"),
     "host-service": Path(
-        Placement("host", 0),
-        Placement("pod", 1),
-        "service",
-        published=True,
-        description="node to a pod on another node, by the address of a Service",
-        every_plugin_states_it=False,
+        HOST, OTHER_POD, "service", "node to a pod on another node, by the address of a Service"
     ),
-    "pod-external": Path(
-        Placement("pod", 0),
-        Placement("external", 0),
-        "node",
-        description="pod to a server outside of the cluster",
-        every_plugin_states_it=False,
-    ),
+    "pod-external": Path(POD, OUTSIDE, "node", "pod to a server outside of the cluster"),
     "pod-egress-gateway": Path(
-        Placement("pod", 0),
-        Placement("external", 0),
+        POD,
+        OUTSIDE,
         "node",
-        description="pod to a server outside of the cluster, leaving by a gateway's node",
-        every_plugin_states_it=False,
+        "pod to a server outside of the cluster, leaving by a gateway's node",
         absent="no plugin of the catalog is installed with an egress gateway",
     ),
     "external-load-balancer": Path(
-        Placement("external", 0),
-        Placement("pod", 1),
+        OUTSIDE,
+        OTHER_POD,
         "service",
-        published=True,
-        description="client outside of the cluster to the address of a load balancer",
-        every_plugin_states_it=False,
+        "client outside of the cluster to the address of a load balancer",
         absent="no target at hand gives Services of type LoadBalancer an address, so none is made",
     ),
     "external-gateway": Path(
-        Placement("external", 0),
-        Placement("pod", 1),
+        OUTSIDE,
+        OTHER_POD,
         "service",
-        published=True,
-        description="client outside of the cluster to a listener of the Gateway API",
-        every_plugin_states_it=False,
+        "client outside of the cluster to a listener of the Gateway API",
         absent="a Gateway of the catalog's plugins forwards HTTP and TLS, not bare TCP or UDP",
     ),
 }
+
+STATED_BY_EVERY_PLUGIN: tuple[PathName, ...] = (
+    "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host",
+)  # fmt: skip
+"""A plugin's file says what carries them, or why they cannot exist; of another path that it does
+not state nobody has found out yet."""

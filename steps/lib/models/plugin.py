@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.install import CniChain, Install
 from steps.lib.models.life import Cleanup, Needs, Ready, VersionCommand
-from steps.lib.models.path import PATHS, SERVICE_ADDRESSES, PathName
+from steps.lib.models.path import PATHS, SERVICE_ADDRESSES, STATED_BY_EVERY_PLUGIN, PathName
 from steps.lib.models.policy import EnforcedKind
 from steps.lib.models.source import Source
 from steps.lib.models.timed import AddressFamily
@@ -163,8 +163,11 @@ class Plugin(Model):
     def _paths(self) -> tuple[PathName, ...]:
         """Those that one of the plugin's targets has: Services are of kubernetes only."""
         services = "kubernetes" in self.targets
-        stated = ((name, p) for name, p in PATHS.items() if p.every_plugin_states_it)
-        return tuple(name for name, p in stated if services or p.address not in SERVICE_ADDRESSES)
+        return tuple(
+            name
+            for name in STATED_BY_EVERY_PLUGIN
+            if services or PATHS[name].address not in SERVICE_ADDRESSES
+        )
 
     @model_validator(mode="after")
     def _what_is_applied_has_a_source_and_an_api_server(self) -> Self:

@@ -15,6 +15,9 @@ from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.wire import Between, Watching
 
+STRANGER = "stranger"
+"""Name of the endpoint that a policy has to turn away."""
+
 
 @dataclass(frozen=True)
 class Node:
