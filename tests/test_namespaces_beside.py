@@ -13,7 +13,11 @@ from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.proc import udp6
 from steps.lib.targets.protocol import EndpointRequest, Population
+from tests.jobs import HTTP, RR, TCP, UDP, plugin
 from tests.namespaces import PORT, pod, prepared
+from tests.offences import bench
+
+CRR = RR | {"id": "crr", "kind": "tcp-crr"}
 
 
 def install(target: NamespacesTarget, name: str) -> None:
@@ -94,6 +98,18 @@ def test_each_service_is_a_rule_on_every_node_and_only_with_a_plugin_that_has_th
         install(target, "ptp-routes")
         with pytest.raises(RefusedError, match="no Services"):
             target.surroundings.populated(scale).__enter__()
+
+
+@pytest.mark.namespaces
+def test_every_tool_is_measured_over_ipv6() -> None:
+    over_ipv6 = {"family": "ipv6"}
+    with bench(plugin("bridge-dual-stack")) as block:
+        for traffic in (TCP, UDP, CRR, HTTP):
+            row = block.row(traffic | over_ipv6)
+            assert row["status"] == "ok", row["reason"]
+            assert row["family"] == "ipv6"
+            assert row["server_address"].startswith("fd8a:0:0:2::")
+            assert row["packets"] > 0
 
 
 def test_counters_of_udp_over_ipv6_have_the_names_of_their_siblings() -> None:

@@ -86,7 +86,10 @@ BROKEN = {
     "a bucket short": (changed(histogram=end_of()["histogram"][1:]), "its histogram"),
     "an interval more": (changed(intervals=[*end_of()["intervals"], 7]), "its intervals"),
     "other words": (saying(" done, ", "1 done, "), "h2load's words"),
-    "words twice": (saying("Stopped all", "Application protocol: h2c"), "lines about its protocol"),
+    "words twice": (
+        saying("Stopped all clients for thread #0", "Application protocol: h2c"),
+        "lines about its protocol",
+    ),
     "another protocol": (saying("protocol: h2c", "protocol: h3"), "h2load spoke 'h3'"),
     "answers of another size": (changed(0, response_bytes=64), "bytes in .* answers of 64 bytes"),
     "one request at a time": (changed(0, requests_each=64), "requests in flight, not 256"),
