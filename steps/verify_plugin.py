@@ -2,14 +2,15 @@
 
 import logging
 import time
+from collections.abc import Iterable, Sequence
 
 from hera.workflows import Output
 
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Limits, PathName
-from steps.lib.reading import CpuUse
-from steps.lib.run import endpoints, wait_until_quiet
+from steps.lib.reading import CpuUse, Ends
+from steps.lib.run import by_path, endpoints, wait_until_quiet
 from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
 
@@ -42,9 +43,8 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     context = verify_input.open()
     started = time.monotonic()
     context.target.prove(context.block.plugin)
-    for path in dict.fromkeys(cell.path for cell in context.job.matrix.cells):
-        if context.block.unsupported(path) is None:
-            _probe(context, path)
+    for paths in _by_ends(context):
+        _probe(context, paths)
     ready_s = (context.state().install_s or 0.0) + time.monotonic() - started
     context.update(
         ready_s=ready_s,
@@ -54,11 +54,34 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     return VerifyPluginOutput()
 
 
-def _probe(context: Context, path: PathName) -> None:
+def _by_ends(context: Context) -> Iterable[list[PathName]]:
+    """Paths of the matrix that the plugin claims; those between the same two ends together.
+
+    Making pods takes longer than anything that is asked of them here. The first one of each
+    publishes ports, if any does.
+    """
+    found: dict[object, list[PathName]] = {}
+    for path in dict.fromkeys(cell.path for cell in context.job.matrix.cells):
+        if context.block.unsupported(path) is None:
+            # Of a headless Service and of one with an address a server has one at a time.
+            ends = (PATHS[path].client, PATHS[path].server, PATHS[path].by_name)
+            found.setdefault(ends, []).append(path)
+    for paths in found.values():
+        paths.sort(key=lambda path: not PATHS[path].published)
+    return found.values()
+
+
+def _probe(context: Context, paths: Sequence[PathName]) -> None:
     traffic = context.job.matrix.traffic[0]
-    with endpoints(context.target, PATHS[path], tool_for(traffic), traffic) as ends:
-        command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.probe_address]
-        status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
+    tool = tool_for(traffic)
+    with endpoints(context.target, PATHS[paths[0]], tool, traffic) as ends:
+        for path in paths:
+            _ping(context, path, ends if path == paths[0] else by_path(ends, PATHS[path]))
+
+
+def _ping(context: Context, path: PathName, ends: Ends) -> None:
+    command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.probe_address]
+    status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
     if status != 0:
         raise RefusedError(
             f"plugin {context.block.plugin.name}: no answer on path {path} from "

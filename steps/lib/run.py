@@ -83,6 +83,11 @@ def _pair_of_ends(
         yield Ends(client, server, address)
 
 
+def by_path(ends: Ends, path: Path) -> Ends:
+    """The same two ends, the server dialled as on another path between such."""
+    return Ends(ends.client, ends.server, _address(path, ends.server))
+
+
 def _address(path: Path, server: Endpoint) -> str:
     addresses = {
         "loopback": LOOPBACK,
