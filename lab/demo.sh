@@ -1,20 +1,40 @@
 #!/usr/bin/env bash
 # A campaign of every plugin that can run in the lab, by Argo, in the lab that is up; then its answers
-# from the store. Called again, it runs what is missing. At the end the same campaign is started from its
-# file, as GitOps does: it finds everything measured.
+# from the store. Called again, it runs what is missing. At the end the same campaign is started from a
+# file, as GitOps does: it finds everything measured. Whatever fails, the answers come; the exit status
+# tells it.
+#   lab/demo.sh [NAME [MATRIX [PLUGINS]]]
 set -euo pipefail
 clone="$(cd "$(dirname "$0")/.." && pwd)"
 cd "$clone"
 campaign=${1:-lab-demo}
 matrix=${2:-smoke}
+plugins=${3:-}
 # shellcheck source=/dev/null
 source /run/cnibench-lab/mgmt/environment.sh
 PATH="$clone/.tools/lab/bin:$clone/.venv/bin:$PATH"
 export PATH
 
-run_file=workflows/runs/2026-11-27-lab-demo.yaml
+# run_file: the run in Git of the default campaign, for this one.
+run_file() {
+    local line="      - {name: matrix, value: $matrix}"
+    [[ ! $plugins ]] || line+="\n      - {name: plugins, value: \"$plugins\"}"
+    sed --expression="s/lab-demo/$campaign/" --expression="s/^.*{name: matrix, .*/$line/" \
+        workflows/runs/2026-11-27-lab-demo.yaml
+}
 
-workflow="$(argo submit --from workflowtemplate/cnibench-campaign --output name \
+# again: the same campaign as a file.
+again() {
+    local name
+    name="$(run_file | kubectl --kubeconfig /run/cnibench-lab/kubeconfig --context cnibench-mgmt \
+        --namespace argo apply --filename - --output name)" || return
+    echo "[demo] the same campaign as a file: $name"
+    argo wait "${name#*/}"
+}
+
+chosen=()
+[[ ! $plugins ]] || chosen=(--parameter "plugins=$plugins")
+workflow="$(argo submit --from workflowtemplate/cnibench-campaign --output name "${chosen[@]}" \
     --parameter name="$campaign" --parameter matrix="$matrix" --parameter repeats=1)"
 echo "[demo] workflow $workflow; follow it: argo watch $workflow"
 phase=""
@@ -34,14 +54,14 @@ now = [n["displayName"] for n in blocks if n["phase"] == "Running"]
 print(f"[demo] {len(done)} of {planned} blocks", *now, file=sys.stderr)
 print(status.get("phase", ""))')"
 done
-argo get "$workflow"
-if [[ $campaign == lab-demo && $phase == Succeeded ]]; then
-    echo "[demo] the same campaign as a file: $run_file"
-    kubectl --kubeconfig /run/cnibench-lab/kubeconfig --context cnibench-mgmt --namespace argo \
-        apply --filename "$run_file"
-    argo wait "$(basename "$run_file" .yaml)"
+status=0
+argo get "$workflow" || status=$?
+if [[ $phase == Succeeded ]]; then
+    again || status=$?
+else
+    status=1
 fi
-cnibench ask coverage --store s3://cnibench --campaign "$campaign"
-cnibench ask fastest-plugin --store s3://cnibench --campaign "$campaign"
-cnibench report --store s3://cnibench --campaign "$campaign" --output report.html
-[[ $phase == Succeeded ]]
+cnibench ask coverage --store s3://cnibench --campaign "$campaign" || status=$?
+cnibench ask fastest-plugin --store s3://cnibench --campaign "$campaign" || status=$?
+cnibench report --store s3://cnibench --campaign "$campaign" --output report.html || status=$?
+exit "$status"

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lab.layout import CLIENT, GATEWAY, SWITCH, UNDERLAY, UNDERLAY_MTU, Cluster, Host, Lab
+from lab.layout import CLIENT, CLUSTERS, GATEWAY, SWITCH, UNDERLAY, UNDERLAY_MTU, Cluster, Host, Lab
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.links import Netlink, netlink
 
@@ -23,7 +23,8 @@ def make_switch(lab: Lab) -> None:
     """Make switch and external client where they are missing.
 
     The switch is also the gateway that nodes have as their default route, since plugins look for
-    one. Behind it is nothing: it forwards and has no route, so that whoever calls is told at once.
+    one. It knows the way to pods of the management cluster, which are outside of the target. Else
+    nothing is behind it: it forwards and has no route, so that whoever calls is told at once.
     """
     name = lab.namespaces[SWITCH]
     if not netns.is_whole(name):
@@ -37,6 +38,9 @@ def make_switch(lab: Lab) -> None:
             wires.add_address(BRIDGE, GATEWAY, UNDERLAY.prefixlen)
         wires.set_link("lo", state="up")
         wires.set_link(BRIDGE, state="up")
+        for cluster in (each for each in CLUSTERS if each.fixed_network):
+            if not any(f"to {cluster.pod_cidr}" in route for route in wires.routes()):
+                wires.add_route(cluster.pod_cidr, cluster.nodes[0].address, BRIDGE, onlink=False)
     if not is_plugged(lab, CLIENT):
         plug(lab, CLIENT)
 

@@ -8,19 +8,22 @@ from hera.workflows import Output
 
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
-from steps.lib.models import PATHS, Limits, PathName
+from steps.lib.models import PATHS, Cell, Limits
+from steps.lib.placing import by_path, endpoints
 from steps.lib.reading import CpuUse, Ends
-from steps.lib.run import by_path, endpoints, wait_until_quiet
+from steps.lib.run import wait_until_quiet
 from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
+from steps.lib.traffic.protocol import family_option
 
 LOG = logging.getLogger("cnibench")
 IDLE_SAMPLE_S = 1.0
 IDLE_BUSY_PERCENT_MAX = 40.0
 """Busier than this is no idle node, whatever the matrix lets a cell start with: what is subtracted
 from the cost of traffic would be somebody's work."""
-IDLE_READINGS_MAX = 10
-"""Pods that proved the last path take seconds to go; a reading in which one went tells nothing."""
+IDLE_TIMEOUT_S = 30.0
+"""Pods that proved the last path take seconds to go; a reading in which one went tells nothing. A
+machine that is not idle by then will not become so, and each block would wait for it."""
 PING_TIMEOUT_S = 10.0
 
 
@@ -43,8 +46,9 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     context = verify_input.open()
     started = time.monotonic()
     context.target.prove(context.block.plugin)
-    for paths in _by_ends(context):
-        _probe(context, paths)
+    able = (c.cell for c in context.block.cells if not c.unsupported_reason and c.role == "cell")
+    for cells in _by_ends({(c.path, c.traffic.family): c for c in able}.values()):
+        _probe(context, cells)
     ready_s = (context.state().install_s or 0.0) + time.monotonic() - started
     context.update(
         ready_s=ready_s,
@@ -54,33 +58,35 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     return VerifyPluginOutput()
 
 
-def _by_ends(context: Context) -> Iterable[list[PathName]]:
-    """Paths of the matrix that the plugin claims; those between the same two ends together.
+def _by_ends(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
+    """Those between the same two ends together; the first of each publishes ports, if any does.
 
-    Making pods takes longer than anything that is asked of them here. The first one of each
-    publishes ports, if any does.
+    Making pods takes longer than anything that is asked of them here.
     """
-    found: dict[object, list[PathName]] = {}
-    for path in dict.fromkeys(cell.path for cell in context.job.matrix.cells):
-        if context.block.unsupported(path) is None:
-            # Of a headless Service and of one with an address a server has one at a time.
-            ends = (PATHS[path].client, PATHS[path].server, PATHS[path].by_name)
-            found.setdefault(ends, []).append(path)
-    for paths in found.values():
-        paths.sort(key=lambda path: not PATHS[path].published)
+    found: dict[object, list[Cell]] = {}
+    for cell in cells:
+        path = PATHS[cell.path]
+        # A server has one Service at a time, a headless one or one with an address.
+        ends = (path.client, path.server, path.by_name, cell.traffic.family)
+        found.setdefault(ends, []).append(cell)
+    for between in found.values():
+        between.sort(key=lambda cell: not PATHS[cell.path].published)
     return found.values()
 
 
-def _probe(context: Context, paths: Sequence[PathName]) -> None:
-    traffic = context.job.matrix.traffic[0]
-    tool = tool_for(traffic)
-    with endpoints(context.target, PATHS[paths[0]], tool, traffic) as ends:
-        for path in paths:
-            _ping(context, path, ends if path == paths[0] else by_path(ends, PATHS[path]))
+def _probe(context: Context, cells: Sequence[Cell]) -> None:
+    first, *others = cells
+    path, traffic = PATHS[first.path], first.traffic
+    with endpoints(context.target, path, tool_for(traffic), traffic) as ends:
+        _ping(context, first, ends)
+        for cell in others:
+            _ping(context, cell, by_path(ends, PATHS[cell.path], traffic.family))
 
 
-def _ping(context: Context, path: PathName, ends: Ends) -> None:
-    command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.probe_address]
+def _ping(context: Context, cell: Cell, ends: Ends) -> None:
+    path = cell.path
+    command = ["ping", family_option(cell.traffic), "-n", "-q", "-c", "1", "-w", "5"]
+    command.append(ends.probe_address)
     status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
     if status != 0:
         raise RefusedError(
@@ -94,7 +100,8 @@ def _idle_busy_cpus(context: Context) -> float | None:
     """CPUs busy without traffic; None where noise made every reading worthless."""
     limits = context.job.matrix.limits
     quiet_percent = min(limits.busy_percent_max_before_start, IDLE_BUSY_PERCENT_MAX)
-    for _ in range(IDLE_READINGS_MAX):
+    deadline = time.monotonic() + IDLE_TIMEOUT_S
+    while time.monotonic() < deadline:
         wait_until_quiet(context.target, quiet_percent)
         before = context.target.cpu()
         time.sleep(IDLE_SAMPLE_S)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,17 @@ def test_the_demo_of_the_lab_and_its_run_in_git_are_one_campaign() -> None:
     given = dict(re.findall(r'--parameter (\w+)="?([^" )]+)', script))
     defaults = dict(re.findall(r"^(\w+)=\$\{\d:-([\w-]+)\}", script, re.MULTILINE))
     assert chosen == {name: defaults.get(text.lstrip("$"), text) for name, text in given.items()}
+
+
+def test_the_demo_makes_a_run_file_for_any_campaign() -> None:
+    script = (REPOSITORY / "lab" / "demo.sh").read_text(encoding="utf-8")
+    function = re.search(r"^run_file\(\) \{.*?^\}", script, re.MULTILINE | re.DOTALL)
+    assert function is not None
+    given = "campaign=mine matrix=lab plugins=host-network,bridge-routes; "
+    command = ["bash", "-euc", f"{given}{function[0]}\nrun_file"]
+    text = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True).stdout
+    run = YAML(typ="safe").load(text)
+    assert run["metadata"]["name"] == "2026-11-27-mine"
+    chosen = {name: field["value"] for name, field in parameters(run["spec"], "arguments").items()}
+    wanted = {"name": "mine", "matrix": "lab", "plugins": "host-network,bridge-routes"}
+    assert chosen == wanted | {"repeats": "1"}

@@ -1,5 +1,6 @@
 """What the workflow templates share: parameters, wiring, labels, locks, access to the outside."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,11 @@ POD_SECURITY = {
 }
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 """What the pod security level "restricted" asks for. Nodes are touched on the target only."""
+
+STARTING = "the server could not find the requested resource"
+"""What an API server that has just started says of every custom resource until it has read their
+definitions, with status 404. Of one that is gone it says that by its name, so that a wait for that
+still ends."""
 
 ENDED = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
 """Every way in which a task can have ended."""
@@ -103,10 +109,17 @@ def run_workflow(name: str, template: str, names: Sequence[str], deadline_s: int
         manifest=_manifest(template, names),
         set_owner_reference=True,
         service_account_name="cnibench-campaign",
+        # Argo's executor takes a 404 for the end of what it waits for, unless this names its words.
+        pod_spec_patch=_environment_of_main({"TRANSIENT_ERROR_PATTERN": STARTING}),
         success_condition="status.phase == Succeeded",
         failure_condition="status.phase in (Failed, Error)",
         active_deadline_seconds=deadline_s,
     )
+
+
+def _environment_of_main(values: Mapping[str, str]) -> str:
+    environment = [{"name": name, "value": value} for name, value in values.items()]
+    return json.dumps({"containers": [{"name": "main", "env": environment}]})
 
 
 def _manifest(template: str, names: Sequence[str]) -> str:

@@ -40,6 +40,11 @@ def toolbox() -> Path:
     return _existing(tools_directory() / "toolbox", TOOLBOX_MANIFEST)
 
 
+def toolbox_is_ours() -> bool:
+    """Whether the tool box is the root file system that we have, as in the image of the stages."""
+    return os.path.realpath(tools_directory() / "toolbox") == "/"
+
+
 def toolbox_of(spec: TargetSpec) -> Path | None:
     """Root file system of a target's tools; None for the machine's own.
 

@@ -9,10 +9,24 @@ from steps.lib.models.plugin import TargetKind
 
 
 class ExternalClient(Model):
-    """A client outside of the cluster: this machine, or a network namespace of it."""
+    """A client outside of the cluster: where the stages run, or a network namespace there.
+
+    Stages run on this machine, or on Argo each in a pod, which then is the client.
+    """
 
     namespace: str | None = Field(
         default=None, description="Name of a network namespace, as `ip netns` lists it"
+    )
+    mtu_bytes: int | None = Field(
+        default=None,
+        ge=1280,
+        le=65535,
+        description="MTU of its device, where that is not the `underlay_mtu`",
+    )
+    reachable: bool = Field(
+        default=True,
+        description="Whether pods reach its own address, as they do not behind masquerade; if not, "
+        "`pod-external` is unsupported",
     )
 
 

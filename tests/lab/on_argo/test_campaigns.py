@@ -15,7 +15,7 @@ from lab import node
 from lab.layout import Lab
 from steps.lib.database import open_database
 from steps.lib.questions import ask
-from steps.lib.store import open_store
+from steps.lib.store import collect, open_store
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.namespaces.programs import output
 from steps.run_cells import NOTHING
@@ -199,6 +199,19 @@ def test_each_time_that_a_block_was_begun_is_on_record_with_how_it_ended(
 def test_the_same_questions_are_answered_from_there(argo: Argo, ran: Document) -> None:
     with argo.at_hand():
         assert ask(open_database(open_store(STORE)), "fastest-plugin", NAME).rows
+
+
+def test_its_objects_are_collected_by_a_key_that_may_not_delete_and_once(
+    argo: Argo, ran: Document
+) -> None:
+    (stage,) = nodes(ran, "collect-campaign")
+    assert stage["phase"] == "Succeeded"
+    with argo.at_hand():
+        store = open_store(STORE)
+        parts = store.objects(f"collected/measurements/campaign={NAME}/")
+        assert len(parts) == 1
+        assert [found for found in collect(store, NAME) if found.new] == []
+        assert store.objects(parts[0].key.rpartition("/")[0] + "/") == parts
 
 
 def test_a_block_shows_what_it_is_and_how_far_its_cells_are(block: Document) -> None:

@@ -256,7 +256,8 @@ class Endpoints:
             name: times.groups.get(name, 0.0) + outside.get(name, 0.0)
             for name in {*times.groups, *outside}
         }
-        return replace(times, groups=together)
+        held = {**times.throttled, **self._external.throttled()}
+        return replace(times, groups=together, throttled=held)
 
     # ---------- pods
     def _made(self, name: str, request: EndpointRequest) -> PodEndpoint:

@@ -1,29 +1,24 @@
-"""The client outside of the cluster: a network namespace of this machine, or the machine itself."""
+"""The client outside of the cluster: where the stages run, or a network namespace there."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from steps.lib import tools
-from steps.lib.errors import InputError
 from steps.lib.models import TargetSpec
-from steps.lib.targets.namespaces import counters, netns, processes, programs, settings, sockets
-from steps.lib.targets.namespaces.cgroups import Groups, kill_all
+from steps.lib.targets.kubernetes.external_tools import tools_of
+from steps.lib.targets.namespaces import counters, programs, settings, sockets
+from steps.lib.targets.namespaces.processes import Running
 from steps.lib.targets.observations import Counters
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
 
 NAME = "external"
-OWN_NAMESPACE = "/proc/self/ns/net"
-"""Stands for the machine itself: an absolute path takes the place of a namespace's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalEndpoint(Endpoint):
-    """An endpoint on this machine."""
-
-    namespace: str
+    """An endpoint where no agent is."""
 
 
 class External:
@@ -35,27 +30,17 @@ class External:
     """
 
     def __init__(self, spec: TargetSpec, toward: Node) -> None:
-        self._spec, self._toward = spec, toward
-        self._groups = Groups(f"cnibench-{spec.name}-external")
+        self._toward = toward
+        self._tools = tools_of(spec)
 
-    @cached_property
-    def namespace(self) -> str:
-        """Name of its network namespace.
+    @property
+    def namespace(self) -> str | None:
+        """Name of its network namespace; None if it is the one that we are in.
 
         Raises:
             InputError: the target has no external client, or there is no such namespace.
         """
-        if self._spec.external_client is None:
-            raise InputError(
-                "target.external_client is missing: external paths need a client outside of the "
-                "cluster; write `external_client: {}` to use this machine"
-            )
-        name = self._spec.external_client.namespace
-        if name is not None and not netns.is_whole(name):
-            raise InputError(
-                f"target.external_client.namespace: this machine has no network namespace {name!r}"
-            )
-        return name or OWN_NAMESPACE
+        return self._tools.namespace
 
     @cached_property
     def node(self) -> Node:
@@ -78,15 +63,13 @@ class External:
                 address=self.node.address,
                 device=self.node.uplink,
                 mtu_bytes=json.loads(listed)[0]["mtu"],
-                namespace=self.namespace,
             )
         finally:
             self.take_away()
 
-    def start(self, command: Sequence[str], group: str) -> processes.Running:
+    def start(self, command: Sequence[str], group: str) -> Running:
         """Start a tool; it dies with the thread that calls this."""
-        toolbox = tools.toolbox_of(self._spec)
-        return processes.start(self.namespace, toolbox, self._groups, group, command)
+        return self._tools.start(command, group)
 
     def wait_listening(self, port: int, protocol: str, timeout_s: float) -> None:
         """Wait for a socket of the client's network."""
@@ -100,12 +83,14 @@ class External:
         """Value in force for the client."""
         return settings.read(self.namespace, name)
 
-    def usage_s(self) -> dict[str, float]:
+    def usage_s(self) -> Mapping[str, float]:
         """CPU seconds of the client's tools, by group."""
-        return self._groups.usage_s() if self._spec.external_client is not None else {}
+        return self._tools.usage_s()
+
+    def throttled(self) -> dict[str, int]:
+        """How often each control group of the client's tools had used up its share of CPU."""
+        return {f"{NAME}:{group}": count for group, count in self._tools.throttled().items()}
 
     def take_away(self) -> None:
         """Kill the client's tools, also those of a killed run."""
-        if self._spec.external_client is not None:
-            kill_all(self._groups.processes)
-            self._groups.remove()
+        self._tools.take_away()

@@ -20,8 +20,11 @@ def mount_point() -> Path | None:
     return _mounts()[0]
 
 
-def _of_processes(processes: Collection[int]) -> set[Path]:
-    """Groups that may limit the CPU of processes; of those that have ended none."""
+def of_processes(processes: Collection[int]) -> set[Path]:
+    """Groups that may limit the CPU of processes; of those that have ended none.
+
+    A container sees its own group in the place of the root, whatever that group is called.
+    """
     unified, version_1 = _mounts()
     found = set()
     for pid in processes:
@@ -33,7 +36,8 @@ def _of_processes(processes: Collection[int]) -> set[Path]:
             _, controllers, group = line.split(":", 2)
             mounted = unified if not controllers else version_1
             if mounted is not None and (not controllers or "cpu" in controllers.split(",")):
-                found.add(mounted / group.lstrip("/"))
+                place = mounted / group.lstrip("/")
+                found.add(place if place.is_dir() else mounted)
     return found
 
 
@@ -91,7 +95,7 @@ class Groups:
 
     def limiting(self, tools: Collection[int]) -> set[Path]:
         """Every group that may have limited this process or a tool, also one that just ended."""
-        self._limiting.update(_of_processes({os.getpid(), *tools}))
+        self._limiting.update(of_processes({os.getpid(), *tools}))
         return self._limiting
 
     def remove(self) -> None:

@@ -10,8 +10,8 @@ _NET = Path("/proc/thread-self/net")
 """Not ``/proc/net``, which is the main thread's whatever namespace this thread is in."""
 
 
-def read(namespace: str) -> Counters:
-    """Counters of all devices and of the stack of a namespace now."""
+def read(namespace: str | None) -> Counters:
+    """Counters of all devices and of the stack of a namespace, or of our own, now."""
     with netns.inside(namespace):
         devices = proc.devices((_NET / "dev").read_text())
         stack = proc.stack(_NET)

@@ -43,12 +43,17 @@ def is_whole(name: str) -> bool:
 
 
 @contextmanager
-def inside(name: str) -> Iterator[None]:
+def inside(name: str | None) -> Iterator[None]:
     """Run the block in a named namespace, then come back to where the thread was.
+
+    None is where it is already, for which no right is needed.
 
     Raises:
         CnibenchError: there is no such namespace, or a kill left it half made.
     """
+    if name is None:
+        yield
+        return
     try:
         place = os.open(path(name), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:

@@ -44,6 +44,11 @@ class Running:
         """Its output, line by line as it comes."""
         return self._stdout
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, also one that ended; None once somebody has waited for it."""
+        return None if self._process.returncode is not None else self._process.pid
+
     def signal(self, number: int) -> None:
         """Send it a signal; nothing happens if it has ended."""
         self._process.send_signal(number)
@@ -68,17 +73,28 @@ def start(
     namespace: str, toolbox: Path | None, groups: Groups, group: str, command: Sequence[str]
 ) -> Running:
     """Start a tool. It dies with the thread that called this, so call it from a lasting one."""
-    wrapped = [
-        *DIE_WITH_PARENT,
-        *JOIN_GROUP,
-        str(groups.entry(group)),
-        "nsenter",
-        f"--net={netns.path(namespace)}",
-        # ``--wd`` too: nsenter would else stay in our directory, outside of the new root.
-        *((f"--root={toolbox}", f"--wd={toolbox}") if toolbox else ()),
-        "--",
-        *command,
-    ]
+    joining = (*JOIN_GROUP, str(groups.entry(group)))
+    return _start((*joining, *_entering(toolbox, f"--net={netns.path(namespace)}")), command)
+
+
+def start_here(toolbox: Path | None, command: Sequence[str]) -> Running:
+    """Start a tool in our own network and control group, as ``start`` does elsewhere.
+
+    That needs no right where the tool box is the root file system that we have, as in the pod of a
+    stage, or is none.
+    """
+    here = toolbox is None or toolbox == Path("/")
+    return _start(() if here else _entering(toolbox), command)
+
+
+def _entering(toolbox: Path | None, *options: str) -> tuple[str, ...]:
+    # ``--wd`` too: nsenter would else stay in our directory, outside of the new root.
+    root = (f"--root={toolbox}", f"--wd={toolbox}") if toolbox else ()
+    return ("nsenter", *options, *root, "--")
+
+
+def _start(entering: Sequence[str], command: Sequence[str]) -> Running:
+    wrapped = [*DIE_WITH_PARENT, *entering, *command]
     stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the object that reads it)
     process = subprocess.Popen(
         wrapped,

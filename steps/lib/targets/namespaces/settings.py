@@ -35,8 +35,11 @@ _OF_A_DEVICE = re.compile(r"net\.\w+\.(conf|neigh)\.")
 """Settings that exist once for each device: absent in the node means absent, wherever else."""
 
 
-def read(namespace: str, name: str) -> str | None:
-    """Value in force in a namespace, its fields separated by one blank; None where not visible."""
+def read(namespace: str | None, name: str) -> str | None:
+    """Value in force in a namespace, or in our own, its fields separated by one blank.
+
+    None where it is not visible.
+    """
     with netns.inside(namespace):
         return _value(_file(name))
 

@@ -13,7 +13,7 @@ _INODE = 9
 _TABLES = {"tcp": (("tcp", "tcp6"), _TCP_LISTEN), "udp": (("udp", "udp6"), _UDP_BOUND)}
 
 
-def wait_listening(namespace: str, port: int, protocol: str, timeout_s: float) -> None:
+def wait_listening(namespace: str | None, port: int, protocol: str, timeout_s: float) -> None:
     """Wait until a socket of the namespace listens on the port.
 
     Raises:
@@ -23,17 +23,18 @@ def wait_listening(namespace: str, port: int, protocol: str, timeout_s: float) -
     while not is_listening(namespace, port, protocol):
         if time.monotonic() > deadline:
             raise TransientError(
-                f"nothing listens on {protocol} port {port} in {namespace} after {timeout_s:g} s"
+                f"nothing listens on {protocol} port {port} in {namespace or 'our own network'} "
+                f"after {timeout_s:g} s"
             )
         time.sleep(POLL_INTERVAL_S)
 
 
-def is_listening(namespace: str, port: int, protocol: str) -> bool:
+def is_listening(namespace: str | None, port: int, protocol: str) -> bool:
     """Whether a socket of the namespace is bound to the port and takes what comes."""
     return bool(listeners(namespace, port, protocol))
 
 
-def listeners(namespace: str, port: int, protocol: str) -> set[str]:
+def listeners(namespace: str | None, port: int, protocol: str) -> set[str]:
     """Inodes of those sockets, by which processes hold them."""
     tables, state = _TABLES[protocol]
     with netns.inside(namespace):
