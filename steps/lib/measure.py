@@ -2,6 +2,8 @@
 
 import hashlib
 import uuid
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +44,7 @@ class Attempt:
 
     tool: Tool
     ends: Ends
+    probe: Mapping[int, bool]
     run: Run
     before: look.Before
     after: look.After
@@ -85,6 +88,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
         target.surroundings.populated(traffic.scale),
         endpoints(target, path, tool, traffic) as ends,
         more_pairs(target, path, traffic) as more,
+        nullcontext(look.probe_path_mtu(target, ends)) as probe,
         policed(target, traffic.policy, ends, tool.ports) as policy,
     ):
         before = look.look_before(context, state, planned, ends)
@@ -100,7 +104,9 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
         if policy is not None:
             policy.look_again()
     fingerprints = (installed, look.fingerprint(target))
-    return Attempt(tool, ends, run, before, after, fingerprints, sampled, wire, tuple(ran), policy)
+    return Attempt(
+        tool, ends, probe, run, before, after, fingerprints, sampled, wire, tuple(ran), policy
+    )
 
 
 def _sampled(sampling: Sampling, window: Window | None) -> Sampled:
@@ -139,7 +145,7 @@ def _evidence(
         tool=attempt.tool,
         ends=ends,
         expected_mtu_bytes=before.expected_mtu_bytes,
-        probe=before.probe,
+        probe=attempt.probe,
         untuned=tuple(dict.fromkeys((*before.untuned, *after.tuned.wrong))),
         fingerprints=(state.plugin_fingerprint, *attempt.fingerprints),
         record=record,
