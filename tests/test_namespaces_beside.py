@@ -17,6 +17,7 @@ from tests.jobs import HTTP, RR, TCP, UDP, plugin
 from tests.namespaces import PORT, pod, prepared
 from tests.offences import bench
 
+TIMEOUT_S = 1.0
 CRR = RR | {"id": "crr", "kind": "tcp-crr"}
 
 
