@@ -17,7 +17,7 @@ from lab.programs import program
 from steps.lib.catalog import Catalog
 from steps.lib.cell_groups import GROUPS_MAX, group_count
 from steps.lib.estimate import cell_time_s
-from steps.lib.models import PATHS, Traffic
+from steps.lib.models import Traffic
 from steps.lib.plan import run_time_s
 
 AIM_CELL_S = 3.0
@@ -120,10 +120,9 @@ def traffic_s(matrix: str, cells: int) -> float:
 
 
 def traffic_of(matrix: str) -> list[Traffic]:
-    """That of all cells of a block, references first. Nobody is outside of the cluster on Argo."""
+    """That of all cells of a block, references first."""
     cells = Catalog().matrices.load(matrix).cells
-    inside = [cell for cell in cells if PATHS[cell.path].client.kind != "external"]
-    return references_of(matrix) + [cell.traffic for cell in inside]
+    return references_of(matrix) + [cell.traffic for cell in cells]
 
 
 def references_of(matrix: str) -> list[Traffic]:

@@ -229,6 +229,18 @@ def test_a_request_with_the_token_of_its_role_starts_a_run(argo: Argo, ran: Docu
 
 
 # ---------- others
+def test_the_pod_of_a_stage_is_the_client_outside(argo: Argo) -> None:
+    chosen = {"plugin": "host-network", "matrix": "every-path", "name": "outside"}
+    ended = argo.end(argo.submit("cnibench-plugin", **SMALL | chosen))
+    assert ended["status"]["phase"] == "Succeeded", messages(ended)
+    columns = "path, status, coalesce(reason, ''), cpu_client_s + cpu_server_s"
+    found = select(argo, f"select {columns} from measurements where campaign = 'outside'")
+    outside = {path: cell for path, *cell in found if "external" in path}
+    assert outside.keys() == {"external-service", "pod-external"}
+    for status, reason, tools_s in outside.values():
+        assert (status == "ok" and tools_s > 0.1) or reason.startswith(TIMING), reason
+
+
 def test_a_block_terminated_in_mid_tuning_is_put_back_by_its_campaign(argo: Argo) -> None:
     """Its exit handler does not run; the campaign's does, and has the right to the target."""
     before = tcp_sack(argo)
