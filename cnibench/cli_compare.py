@@ -12,6 +12,7 @@ from cnibench import compare_forms, show
 from steps.lib.comparing.acknowledged import acknowledge
 from steps.lib.comparing.compare import Asked, Comparison
 from steps.lib.comparing.compare import compare as compare_sides
+from steps.lib.comparing.environments import environments
 from steps.lib.comparing.inference import BLOCKS_MAX, blocks_needed, log_sd_of
 from steps.lib.database import open_database
 from steps.lib.errors import InputError
@@ -64,6 +65,9 @@ def compare(
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write JUnit XML to this file too")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with plots to this file too")
+    ] = None,
 ) -> None:
     """Compare two or more sides cell by cell; exit status 1 if one regressed or was lost."""
     for name, value in (("--margin", margin), ("--link", link)):
@@ -77,18 +81,22 @@ def compare(
         lines = acknowledge(compared.lines, known, datetime.now(UTC).date())
         compared = replace(compared, lines=lines)
     if junit:
-        _write(junit, compare_forms.junit(compared, strict))
+        _write("--junit", junit, compare_forms.junit(compared, strict))
+    if html:
+        from cnibench.report import comparison_page  # Loads matplotlib.
+
+        _write("--html", html, comparison_page(compared, environments(compared.sides)))
     _print(compared, form)
     if compare_forms.comparison_fails(compared, strict):
         raise typer.Exit(1)
 
 
-def _write(file: Path, text: str) -> None:
+def _write(option: str, file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"--junit {file}: cannot be written ({error.strerror}); nothing was judged by this run"
+            f"{option} {file}: cannot be written ({error.strerror}); nothing was judged by this run"
         ) from error
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def answer(answered: Answer, form: Format) -> None:
     if form is Format.parquet:
         parquet(answered.relation)
         return
+    if form is Format.markdown and answered.remark:
+        sys.stdout.write(f"> {answered.remark}\n\n")
     if form is not Format.table:
         rows(answered.columns, answered.rows, form)
         return
@@ -193,7 +196,7 @@ def _unsupported(planned: Plan) -> None:
         out.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _unless_all(names: set[str], of_plan: set[str]) -> str:
+def _unless_all(names: AbstractSet[str], of_plan: AbstractSet[str]) -> str:
     return ", ".join(sorted(names)) if names < of_plan else ""
 
 

@@ -1,5 +1,7 @@
 """A page taken apart, for tests that look at what it holds."""
 
+import re
+from collections import Counter
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -38,3 +40,25 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return "\n".join(text for _, text in self.texts)
+
+
+def is_sound(page: Page) -> None:
+    """One heading, a language, ids that are unique, and references that have their targets."""
+    tags = Counter(tag for tag, _ in page.elements)
+    assert tags["h1"] == tags["main"] == tags["title"] - tags["svg"] == 1
+    assert ("html", {"lang": "en"}) in page.elements
+    ids = Counter(page.attributes("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    targets = [link.removeprefix("#") for link in page.attributes("href")]
+    targets += [name for names in page.attributes("aria-labelledby") for name in names.split()]
+    targets += re.findall(r"url\(#([^)]+)\)", " ".join(page.attributes("clip-path")))
+    assert set(targets) <= set(ids)
+
+
+def is_still(html: str, page: Page) -> None:
+    """Nothing runs and nothing is fetched: what Argo's artifact view forbids is not there."""
+    forbidden = {"script", "link", "img", "iframe", "object"}
+    assert {tag for tag, _ in page.elements} & forbidden == set()
+    names = {name for _, attributes in page.elements for name in attributes}
+    assert not {name for name in names if name.startswith("on") or name in ("src", "srcset")}
+    assert not re.search(r"data:|https?:|//\w|@import|javascript:", html)

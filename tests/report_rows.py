@@ -60,9 +60,11 @@ def make_job(name: str = "synthetic", repeats: int = 3, plugins: Sequence[str] =
     )
 
 
-def make_small_job(name: str = "small", repeats: int = 2) -> Job:
+def make_small_job(
+    name: str = "small", repeats: int = 2, plugins: Sequence[str] = ("alpha", "bravo")
+) -> Job:
     """Two plugins, one path, one traffic of each kind: quick to draw."""
-    job = make_job(name, repeats, ("alpha", "bravo"))
+    job = make_job(name, repeats, plugins)
     kinds = {traffic.kind: traffic for traffic in job.matrix.traffic}
     matrix = job.matrix.model_dump() | {
         "paths": ["cross-node"],

@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,21 +92,33 @@ def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS on free ports, with its data in a temporary directory."""
-    folder = tmp_path_factory.mktemp("seaweedfs")
+    """One server for all tests."""
+    with seaweedfs_server(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@contextmanager
+def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS on free ports, with its data in a folder, until the end of the block."""
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+    server = S3Server(f"127.0.0.1:{ports['s3.port']}")
+    with running(server, command(folder, ports), folder, keys):
+        yield server
+
+
+@contextmanager
+def running(
+    server: S3Server, words: list[str], folder: Path, environment: dict[str, str]
+) -> Iterator[None]:
+    """A server's process, ready, until the end of the block."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command(folder, ports),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=os.environ | {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+            words, stdout=log, stderr=log, cwd=folder, env=os.environ | environment
         )
     try:
-        server = S3Server(f"127.0.0.1:{ports['s3.port']}")
         wait_until_ready(server, process, folder / "log")
-        yield server
+        yield
     finally:
         process.terminate()
         try:
@@ -162,4 +174,4 @@ def wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", log: 
         else:
             return
     said = log.read_text(errors="replace")[-2000:]
-    pytest.fail(f"SeaweedFS is not ready after {START_TIMEOUT_S} s: {problem}\n{said}")
+    pytest.fail(f"the S3 server is not ready after {START_TIMEOUT_S} s: {problem}\n{said}")

@@ -22,6 +22,7 @@ from steps.lib.store import open_store
 from steps.lib.targets import open_target
 from tests.argo import Document, parameters, rendered, tasks, templates
 from tests.jobs import RR, TCP, job, matrix
+from tests.store_rows import measurement, put_campaign, put_measurement
 
 if TYPE_CHECKING:
     from tests.seaweedfs import S3Server
@@ -226,6 +227,23 @@ def test_a_form_registers_its_campaign_and_lists_the_blocks_that_lack_measuremen
     assert TargetSpec.model_validate_json(put_out["where"]).name == TARGET
     registered = open_database(open_store(bucket)).execute("select campaign from campaigns")
     assert registered.fetchall() == [("cnibench-x7k2p",)]
+
+
+def test_a_campaign_is_collected_by_its_own_stage_and_once(
+    tmp_path: Path, catalog: Path, bucket: str
+) -> None:
+    store = open_store(bucket)
+    put_campaign(store)
+    for cell in ("one", "two"):
+        put_measurement(store, measurement(cell))
+    pods = form_of("plugin.yaml", tmp_path, catalog, store=bucket)
+    pods.known["tasks.plan-blocks.outputs.parameters.campaign"] = "demo"
+    for objects in ("6", "0"):
+        pods.run("campaign", "collect-campaign")
+        assert pods.ended[-1] == ("collect-campaign", 0), pods.stderr
+        assert pods.known["tasks.collect-campaign.outputs.parameters.collected"] == objects
+    tables = {stored.key.split("/")[1] for stored in store.objects("collected/")}
+    assert tables == {"measurements", "intervals", "histograms"}
 
 
 @pytest.mark.parametrize(

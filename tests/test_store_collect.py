@@ -14,6 +14,7 @@ from steps.lib.database import open_database
 from steps.lib.store import Store, collect, collected, open_store
 from steps.lib.store.directory import DirectoryStore
 from steps.lib.store.parquet import encode
+from steps.lib.store.s3 import S3Store
 from tests.store_rows import full, measurement, put_campaign, put_measurement
 
 pytest_plugins = ["tests.seaweedfs"]
@@ -42,6 +43,14 @@ def filled(address: str) -> Store:
 
 def parts_of(store: Store) -> dict[str, bytes]:
     return {stored.key: store.read(stored.key) for stored in store.objects("collected/")}
+
+
+def forget_parts(store: Store) -> None:
+    for key in parts_of(store):
+        if isinstance(store, S3Store):
+            store.client.remove_object(store.bucket, store.prefix + key)
+        else:
+            (Path(store.address) / key).unlink()
 
 
 def seen(store: Store) -> dict[str, Any]:
@@ -97,38 +106,36 @@ def test_collecting_twice_adds_nothing_and_anew_gives_the_same_bytes(address: st
     first = parts_of(store)
     assert all(c.new == 0 for c in collect(store, "demo"))
     assert parts_of(store) == first
-    if isinstance(store, DirectoryStore):
-        for key in first:
-            (store.root / key).unlink()
-        collect(store, "demo")
-        assert parts_of(store) == first
+    forget_parts(store)
+    collect(store, "demo")
+    assert parts_of(store) == first
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_a_collector_that_is_killed_loses_nothing_and_the_next_one_goes_on(
-    directory: Store, monkeypatch: pytest.MonkeyPatch
+    address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = seen(directory)
-    collect(directory, "demo")
-    whole = parts_of(directory)
-    for key in whole:
-        (Path(directory.address) / key).unlink()
+    store = filled(address)
+    before = seen(store)
+    collect(store, "demo")
+    whole = parts_of(store)
+    forget_parts(store)
     written: Iterator[int] = iter(range(100))
-    create = DirectoryStore.create
+    create = type(store).create
 
-    def killed(self: DirectoryStore, key: str, data: bytes) -> bool:
+    def killed(self: Store, key: str, data: bytes) -> bool:
         if next(written) == 3:
             raise KeyboardInterrupt
         return create(self, key, data)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(DirectoryStore, "create", killed)
-        collect(directory, "demo")
-    assert len(parts_of(directory)) == 3
-    assert seen(directory) == before
-    collect(directory, "demo")
-    assert parts_of(directory) == whole
-    assert seen(directory) == before
+        patch.setattr(type(store), "create", killed)
+        collect(store, "demo")
+    assert len(parts_of(store)) == 3
+    assert seen(store) == before
+    collect(store, "demo")
+    assert parts_of(store) == whole
+    assert seen(store) == before
 
 
 def test_two_collectors_at_once_and_later_objects_are_seen_once(directory: Store) -> None:

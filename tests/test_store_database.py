@@ -94,6 +94,17 @@ def test_parts_of_attempts_that_are_not_the_measurement_are_not_seen(store: Stor
         assert values(store, f"select distinct measurement_id from {table}") == ["first"]
 
 
+def test_parts_are_seen_as_soon_as_their_measurement_is_there(store: Store) -> None:
+    row = measurement("one")
+    identity = {name: str(row[name]) for name in ("campaign", "block", "cell", "measurement_id")}
+    for table in ("intervals", "histograms"):
+        write_rows(store, table, parts(row, table), **identity)
+        assert values(store, f"select count(*) from {table}") == [0]
+    put_measurement(store, row)
+    for table in ("intervals", "histograms"):
+        assert values(store, f"select count(*) from {table}") == [3]
+
+
 def test_new_rows_are_seen_by_a_new_database(store: Store) -> None:
     statement = "select cell from measurements order by cell"
     put_measurement(store, measurement("one"))

@@ -11,6 +11,7 @@ from typing import Any
 from hera.workflows import DAG, Parameter, WorkflowTemplate
 from hera.workflows import models as m
 
+from steps.collect_campaign import collect_campaign
 from steps.leave_target import leave_target
 from steps.lib.catalog import Catalog, origins
 from steps.lib.estimate import cell_time_s
@@ -26,6 +27,7 @@ PLUGIN = "cnibench-plugin"
 
 PLAN = Stage(plan_blocks)
 RUN_BLOCK = "run-block"
+COLLECT = Stage(collect_campaign)
 REPORT = Stage(write_report)
 LEAVE = Stage(leave_target)
 
@@ -126,7 +128,7 @@ def _with_locks(document: dict[str, Any], name: str) -> dict[str, Any]:
 def _campaign(known: dict[str, str]) -> None:
     run_block = parts.run_workflow(RUN_BLOCK, block.NAME, block.PARAMETERS, BLOCK_DEADLINE_S)
     # All are named, or a campaign with failed blocks would count as succeeded with its report.
-    targets = f"{PLAN.name} {RUN_BLOCK} {REPORT.name}"
+    targets = f"{PLAN.name} {RUN_BLOCK} {COLLECT.name} {REPORT.name}"
     with DAG(name="campaign", fail_fast=False, parallelism=1, target=targets):
         planned = parts.task(PLAN, known | {"workflow": "{{workflow.name}}"})
         put_out = {n: str(planned.get_parameter(n).value) for n in ("campaign", "where")}
@@ -141,10 +143,13 @@ def _campaign(known: dict[str, str]) -> None:
                 "holder": parts.THIS_WORKFLOW,
             },
         )
+        collected = parts.task(COLLECT, known | put_out)
         reported = parts.task(REPORT, known | put_out)
         planned >> blocks
         # Whatever became of the blocks, and also where none was left to run.
-        reported.depends = f"{PLAN.name}.Succeeded && ({parts.ended(blocks.name)})"
+        collected.depends = f"{PLAN.name}.Succeeded && ({parts.ended(blocks.name)})"
+        # It is read just as well from what is not collected.
+        reported.depends = f"{PLAN.name}.Succeeded && ({parts.ended(collected.name)})"
 
 
 def _common_fields(*, with_name: bool) -> dict[str, dict[str, Any]]:

@@ -1,17 +1,22 @@
-"""The report: one static HTML file about one campaign, without scripts and without the network."""
+"""Reports: static HTML files of a campaign or a comparison, without scripts and the network."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cnibench.report import comparison
 from cnibench.report.answers import Answers
 from cnibench.report.campaign import choose
 from cnibench.report.coverage import REASONS_MAX
 from cnibench.report.numbers import short, utc
 from cnibench.report.sections import contents
 from cnibench.report.svg import drawing
+from steps.lib.comparing.compare import Comparison
+from steps.lib.comparing.environments import Attribute
 
 FOLDER = Path(__file__).parent
 
@@ -28,12 +33,21 @@ def write_report(database: duckdb.DuckDBPyConnection, campaign: str | None, path
         InputError: the store holds no such campaign.
     """
     chosen = choose(database, campaign)
-    template = _templates().get_template("template.html.j2")
     with drawing():
         shown = contents(chosen, Answers(database, chosen.name))
-    text = template.render(shown)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(_page("campaign", shown), encoding="utf-8")
+
+
+def comparison_page(compared: Comparison, environments: Sequence[Sequence[Attribute]]) -> str:
+    """The page of a comparison, and of what is on record of its sides' environments."""
+    with drawing():
+        shown = comparison.contents(compared, environments)
+    return _page("comparison", shown)
+
+
+def _page(name: str, shown: Mapping[str, Any]) -> str:
+    return _templates().get_template(f"{name}.html.j2").render(shown)
 
 
 def _templates() -> Environment:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from cnibench.report.answers import Answers, Row
 from cnibench.report.campaign import Campaign
-from cnibench.report.numbers import TIE, percent, short, span
+from cnibench.report.numbers import TIE, counted, of_pairs, percent, span
 from cnibench.report.words import BLOCKS_MIN, is_control
 
 UNITS = {"throughput_gbits_per_s": "Gbit/s", "transactions_per_s": "per second"}
@@ -61,18 +61,18 @@ def summary(grid: Grid) -> Iterator[str]:
         if v.kind == DECIDED and not is_control(path)
     )
     total = sum(kinds.values())
-    across = f"Of {total} combinations of path and traffic that go through a plugin,"
+    across = f"Of {counted(total, 'combination')} of path and traffic that go through a plugin,"
     if best:
         names = ", ".join(f"{plugin} ({count})" for plugin, count in best.most_common())
         yield f"{across} {kinds[DECIDED]} have one best plugin: {names}."
     else:
         yield f"{across} none has one best plugin that these runs can name."
     if kinds[OPEN]:
-        yield f"In {kinds[OPEN]} the leading plugins cannot be told apart: their runs overlap."
+        yield f"In {kinds[OPEN]} the leading plugins cannot be told apart."
     if kinds[FEW]:
         yield (
-            f"In {kinds[FEW]} there are fewer than {BLOCKS_MIN} blocks, too few to rank: the "
-            "highest median is listed, and may be chance."
+            f"In {kinds[FEW]} the fastest has fewer than {BLOCKS_MIN} blocks, too few to rank: it "
+            "may be ahead by chance."
         )
     if kinds[ALONE]:
         yield f"In {kinds[ALONE]} only one plugin has numbers."
@@ -95,34 +95,24 @@ def _of_path(path: str, verdict: Verdict) -> Verdict:
 
 
 def _verdict(rows: Sequence[Row], overheads: Mapping[tuple[str, str, str], Row]) -> Verdict:
-    ranked = [r for r in rows if r["blocks"] and not r["is_baseline"]]
+    """By the ranks of the question; a plugin is best where nothing but itself ranks first."""
+    ranked = [r for r in rows if r["rank"]]
     if not ranked:
         reasons = tuple(dict.fromkeys(str(r["note"]) for r in rows if not r["is_baseline"]))
         return Verdict(NOTHING, "not measured", (), reasons)
-    leader = next((r for r in ranked if r["blocks"] >= BLOCKS_MIN), ranked[0])
-    rivals = [r for r in ranked if r["plugin"] != leader["plugin"]]
+    leader = next((r for r in ranked if r["is_leader"]), ranked[0])
+    best = str(leader["plugin"])
+    rivals = [r for r in ranked if r["plugin"] != best]
     overhead = overheads.get((leader["cell"], leader["plugin"], leader["profile"]))
     lines = (*_numbers(leader, rivals), _against_baseline(overhead), *_limits(rows, leader))
     if not rivals:
-        return Verdict(ALONE, f"only {leader['plugin']} has numbers", (leader["plugin"],), lines)
+        return Verdict(ALONE, f"only {best} has numbers", (best,), lines)
+    first = tuple(dict.fromkeys((best, *(r["plugin"] for r in rivals if r["rank"] == 1))))
     if leader["blocks"] < BLOCKS_MIN:
-        return Verdict(FEW, "too few blocks to rank", (leader["plugin"],), lines)
-    return _judged(leader, rivals, lines)
-
-
-def _judged(leader: Row, rivals: Sequence[Row], lines: tuple[str, ...]) -> Verdict:
-    near = [r["plugin"] for r in rivals if r["rate_max"] >= leader["rate_min"]]
-    placed = {r["plugin"] for r in rivals if r["blocks"] >= BLOCKS_MIN}
-    lower = dict.fromkeys(r["plugin"] for r in rivals if r["plugin"] not in near)
-    few = [plugin for plugin in lower if plugin not in placed]
-    if few:
-        lines += (f"lower, but too few blocks to rank: {', '.join(few)}",)
-    if not near:
-        return Verdict(DECIDED, leader["plugin"], (leader["plugin"],), lines)
-    together = tuple(dict.fromkeys((leader["plugin"], *near)))
-    behind = [plugin for plugin in lower if plugin in placed]
-    lines += (f"behind: {', '.join(behind)}",) if behind else ()
-    return Verdict(OPEN, f"cannot be told apart: {', '.join(together)}", together, lines)
+        return Verdict(FEW, "too few blocks to rank", first, lines)
+    if len(first) == 1:
+        return Verdict(DECIDED, best, first, lines)
+    return Verdict(OPEN, f"cannot be told apart: {', '.join(first)}", first, lines)
 
 
 def _numbers(leader: Row, rivals: Sequence[Row]) -> Iterator[str]:
@@ -132,13 +122,30 @@ def _numbers(leader: Row, rivals: Sequence[Row]) -> Iterator[str]:
         f"n{TIE}{leader['blocks']}"
     )
     if rivals:
-        rival = rivals[0]
-        ratio = leader["rate_median"] / rival["rate_median"] if rival["rate_median"] else None
-        over = "against" if ratio is None or ratio < 1 else "over"
-        yield (
-            f"{percent(ratio)} {over} {rival['plugin']}, {rival['profile']}: "
-            f"{short(rival['rate_median'])}, n{TIE}{rival['blocks']}"
-        )
+        nearest = max(rivals, key=lambda r: r["rate_ratio"] or 0.0)
+        yield f"{_ahead(nearest)}, n{TIE}{nearest['blocks']}"
+    behind = dict.fromkeys(r["plugin"] for r in rivals)
+    behind = dict.fromkeys(p for p in behind if _is_behind(p, rivals))
+    if behind and len(behind) < len({r["plugin"] for r in rivals}):
+        yield f"behind: {', '.join(behind)}"
+    few = [r for r in rivals if r["rank"] == 1 and r["blocks"] < BLOCKS_MIN]
+    if few:
+        listed = "; ".join(f"{r['plugin']}, {r['profile']}" for r in few)
+        yield f"fewer than {BLOCKS_MIN} blocks: {listed}"
+
+
+def _is_behind(plugin: str, rivals: Sequence[Row]) -> bool:
+    return all(r["rank"] > 1 for r in rivals if r["plugin"] == plugin)
+
+
+def _ahead(rival: Row) -> str:
+    """By how much the leader is ahead, and how sure that is: the question's ratio, turned over."""
+    over = f"over {rival['plugin']}, {rival['profile']}"
+    ratio, low, high = (rival[f"rate_ratio{part}"] for part in ("", "_low", "_high"))
+    if not ratio:
+        return f"no ratio {over}"
+    interval = f"{percent(1 / high)} to {percent(1 / low)}" if low else "no interval"
+    return f"{percent(1 / ratio)} ({interval}) {over}"
 
 
 def _limits(rows: Sequence[Row], leader: Row) -> Iterator[str]:
@@ -152,8 +159,6 @@ def _limits(rows: Sequence[Row], leader: Row) -> Iterator[str]:
 def _against_baseline(row: Row | None) -> str:
     if row is None or row["rate_ratio"] is None:
         return str(row["reason"]) if row else "no baseline"
-    against = f"{percent(row['rate_ratio'])} against the baseline"
-    if row["pairs"] < 2:
-        return f"{against}, {'1 pair' if row['pairs'] else 'no pairs'}"
-    low, high = percent(row["rate_ratio_min"]), percent(row["rate_ratio_max"])
-    return f"{against} ({low} to {high}), {row['pairs']} pairs"
+    if row["rate_ratio_of_pairs"] is None:
+        return f"{percent(row['rate_ratio'])} against the baseline, no pairs"
+    return f"{of_pairs(row)} against the baseline, {counted(row['pairs'], 'pair')}"

@@ -1,7 +1,9 @@
 """Numbers as people read them. What is not there is a dash, never a zero."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from math import floor, log10
+from typing import Any
 
 ABSENT = "–"
 MINUS = "\N{MINUS SIGN}"
@@ -36,6 +38,19 @@ def percent(ratio: float | None) -> str:
         return f"0.0{TIE}%"
     digits = 1 if abs(change) < 100 else 0
     return f"{change:+,.{digits}f}{TIE}%".replace("-", MINUS)
+
+
+def of_pairs(row: Mapping[str, Any]) -> str:
+    """The mean ratio of a row's pairs of blocks with its 95 % interval; one pair has none."""
+    change = percent(row["rate_ratio_of_pairs"])
+    if row["rate_ratio_low"] is None:
+        return change
+    return f"{change} ({percent(row['rate_ratio_low'])} to {percent(row['rate_ratio_high'])})"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun in singular or plural: 1 pair, 2 pairs."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def utc(moment: datetime | None) -> str:

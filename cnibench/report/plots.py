@@ -1,7 +1,7 @@
 """The plots: a row for each plugin, a dot for each independent run, a bar at the median."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -44,6 +44,10 @@ class Panel:
         medians: Their medians.
         absent: Why there are no values, by plugin and profile.
         reference: Value of a line across all rows.
+        intervals: A line from a lower to an upper end, by plugin and profile.
+        labels: What stands beside the values; where there is none, their median.
+        limits: Ends of the scale, which else goes from zero to the largest value.
+        margin: A band across all rows, from a lower to an upper value.
     """
 
     name: str
@@ -55,6 +59,14 @@ class Panel:
     medians: Mapping[tuple[str, str], float]
     absent: Mapping[tuple[str, str], str]
     reference: float | None = None
+    intervals: Mapping[tuple[str, str], Point] = field(default_factory=dict)
+    labels: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    limits: Point | None = None
+    margin: Point | None = None
+
+    def label(self, key: tuple[str, str]) -> str:
+        """What stands beside the values."""
+        return self.labels.get(key) or short(self.medians[key])
 
 
 def draw(panel: Panel) -> Markup:
@@ -106,12 +118,14 @@ def _profile(axes: Axes, panel: Panel, number: int, profile: str) -> None:
         if key in panel.medians:
             dots += [(value, y) for value in panel.runs[key]]
             bars.append((panel.medians[key], y))
-            label, colour = short(panel.medians[key]), INK
+            label, colour = panel.label(key), INK
         else:
             label, colour = panel.absent[key], MUTED
         axes.text(
             1.02, y, label, color=colour, va="center_baseline", fontsize=7.5, transform=beside
         )
+        if key in panel.intervals:
+            axes.hlines(y, *panel.intervals[key], color=INK, linewidth=1.1, zorder=3)
     _marks(axes, number, dots, bars)
 
 
@@ -156,18 +170,20 @@ def _names(axes: Axes, panel: Panel) -> None:
 
 
 def _scale(axes: Axes, panel: Panel) -> None:
-    """The scale of the values, from zero."""
+    """The scale of the values, from zero if nothing else is asked for."""
     largest = max((v for values in panel.runs.values() for v in values), default=0.0)
     largest = max(largest, panel.reference or 0.0)
     # Room for half a dot at zero.
-    axes.set_xlim(-0.02 * largest, largest * 1.05 or 1.0)
+    axes.set_xlim(*(panel.limits or (-0.02 * largest, largest * 1.05 or 1.0)))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4) if panel.runs else NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.set_xlabel(panel.unit)
     axes.tick_params(axis="x", length=0)
     axes.xaxis.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    if panel.reference:
+    if panel.margin:
+        axes.axvspan(*panel.margin, color=GRID, alpha=0.6, linewidth=0, zorder=0)
+    if panel.reference is not None:
         axes.axvline(panel.reference, color=MUTED, linewidth=1, linestyle=(0, (3, 2)))
 
 
@@ -191,4 +207,5 @@ def _in_words(panel: Panel) -> str:
 def _in_a_word(panel: Panel, key: tuple[str, str]) -> str:
     if key not in panel.medians:
         return panel.absent[key]
-    return f"median {short(panel.medians[key])} of {len(panel.runs[key])}"
+    word = "" if key in panel.labels else "median "
+    return f"{word}{panel.label(key)} of {len(panel.runs[key])}"

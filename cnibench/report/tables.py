@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from cnibench.report.answers import Row
 from cnibench.report.campaign import Campaign
-from cnibench.report.numbers import ABSENT, TIE, percent, span
+from cnibench.report.numbers import ABSENT, TIE, counted, percent, span
 from cnibench.report.plots import Panel, draw
 from cnibench.report.words import BLOCKS_MIN
 
@@ -44,17 +44,20 @@ def gains(campaign: Campaign, rows: Sequence[Row]) -> Iterator[Gain]:
 
 
 def _gain(row: Row) -> Square:
+    """Marked where the interval of its pairs does not hold 1, as the question says it."""
     if row["rate_ratio"] is None:
         return Square(ABSENT, row["reason"] or "", "absent")
-    if not row["pairs"]:
-        return Square(percent(row["rate_ratio"]), "no pairs")
-    low, high, pairs = row["rate_ratio_min"], row["rate_ratio_max"], row["pairs"]
-    small = f"{percent(low)} to {percent(high)}, {pairs} {'pair' if pairs == 1 else 'pairs'}"
+    low, high, pairs = row["rate_ratio_low"], row["rate_ratio_high"], row["pairs"]
+    if row["rate_ratio_of_pairs"] is None:
+        return Square(percent(row["rate_ratio"]), "medians, no pairs")
+    text = percent(row["rate_ratio_of_pairs"])
+    if low is None:
+        return Square(text, counted(pairs, "pair"))
+    small = f"{percent(low)} to {percent(high)}, {counted(pairs, 'pair')}"
     if pairs < BLOCKS_MIN or low <= 1 <= high:
-        return Square(percent(row["rate_ratio"]), small)
+        return Square(text, small)
     up = low > 1
-    text = f"{'▲' if up else '▼'} {percent(row['rate_ratio'])}"
-    return Square(text, small, "up" if up else "down")
+    return Square(f"{'▲' if up else '▼'} {text}", small, "up" if up else "down")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """Sentences of the report that depend on the campaign: where it ran, what it may be used for."""
 
-from collections.abc import Iterator
-from math import comb
+from collections.abc import Iterator, Sequence
 
+from cnibench.report import coverage
+from cnibench.report.answers import Row
 from cnibench.report.campaign import Campaign
-from cnibench.report.numbers import short
+from cnibench.report.numbers import counted, short
 from steps.lib.models import PATHS
 from steps.lib.statistics import TYPICAL_CV_PERCENT, detectable_percent
 
@@ -29,6 +30,37 @@ def environment(name: str) -> str:
     )
 
 
+def notices(campaign: Campaign, outcomes: Sequence[Row], nodes: Sequence[Row]) -> Iterator[str]:
+    """What must be known before any number is read."""
+    yield environment(campaign.environment_class)
+    totals = coverage.totals(outcomes)
+    planned = sum(totals.values())
+    if totals["missing"]:
+        yield (
+            f"Not complete, since it is running or was interrupted: {totals['missing']} of "
+            f"{planned} planned runs are missing. The command that started it resumes it."
+        )
+    if not totals["ok"]:
+        others = ", ".join(f"{count} {status}" for status, count in totals.items() if count)
+        why = next((f" Most often: {r.reason}." for r in coverage.reasons(outcomes)), "")
+        yield f"No run gave a number: {others or 'nothing was planned'}.{why}"
+    if len(set(campaign.plugins) - {campaign.baseline}) == 1:
+        yield "One plugin was asked for, so there is none to be better or worse than."
+    environments = len({row["environment_fingerprint"] for row in nodes})
+    if environments > 1:
+        yield (
+            f"The blocks ran in {environments} different environments (kernel, processor or tools "
+            "changed): numbers of different ones are not comparable."
+        )
+
+
+def size(campaign: Campaign) -> str:
+    """How many plugins, profiles and blocks of each were asked for."""
+    plugins, profiles = len(campaign.plugins), len(campaign.profiles)
+    blocks = counted(campaign.repeats, "independent block")
+    return f"{counted(plugins, 'plugin')} × {counted(profiles, 'profile')} × {blocks}"
+
+
 def path_in_words(path: str) -> str:
     """Who talks to whom."""
     return next((p.description for name, p in PATHS.items() if name == path), "")
@@ -43,27 +75,6 @@ def is_control(path: str) -> bool:
     return known.address == "loopback" or ends == {"host"}
 
 
-def chance_of_best(repeats: int) -> str:
-    """How often equal plugins would look like a best one and a worse one."""
-    if repeats < BLOCKS_MIN:
-        return ""
-    cases = comb(2 * repeats, repeats) // 2
-    return (
-        f"With {repeats} blocks a side, two equal plugins would lie as far apart as that in one "
-        f"of {cases} comparisons."
-    )
-
-
-def chance_of_gain(repeats: int) -> str:
-    """How often a profile without effect would be marked."""
-    if repeats < BLOCKS_MIN:
-        return ""
-    return (
-        f"With {repeats} pairs, a profile without any effect would be marked in one of "
-        f"{2 ** (repeats - 1)} fields."
-    )
-
-
 def limits(campaign: Campaign) -> Iterator[str]:
     """What the numbers may and may not be used for, one short sentence after the other."""
     yield environment(campaign.environment_class)
@@ -76,15 +87,15 @@ def limits(campaign: Campaign) -> Iterator[str]:
         )
     yield _blocks(campaign.repeats)
     yield (
-        "Ranges are those of the runs, from lowest to highest. Ranges that do not overlap are a "
-        "sign, not a significance test; with many comparisons some are apart by chance."
+        "Intervals are of 95 %, over logarithms of blocks, each of one comparison by itself: of "
+        "twenty pairs without a difference one is told apart by chance. `cnibench compare` "
+        "corrects for their number."
     )
     yield "A number is about this machine, these versions and this traffic, and about nothing else."
 
 
 def _blocks(repeats: int) -> str:
-    blocks = "1 block" if repeats == 1 else f"{repeats} blocks"
-    text = f"Each plugin and profile has {blocks}. "
+    text = f"Each plugin and profile has {counted(repeats, 'block')}. "
     if repeats < BLOCKS_MIN:
         text += f"With fewer than {BLOCKS_MIN} nothing is ranked. "
     seen = {what: detectable_percent(repeats, cv) for what, cv in TYPICAL_CV_PERCENT.items()}

@@ -8,11 +8,10 @@ from typing import Any
 import duckdb
 
 from steps.lib.errors import InputError
-from steps.lib.sql import no_rows, questions, quoted, shared, table
+from steps.lib.sql import no_rows, questions, quoted, shared
 from steps.lib.store import Damaged, Store, consolidate
 from steps.lib.store.collected import OBJECT
 from steps.lib.store.consolidated import query_schema
-from steps.lib.tables import TABLES
 
 LOG = logging.getLogger("cnibench")
 
@@ -45,14 +44,13 @@ def setup(store: Store) -> tuple[list[str], list[Damaged]]:
         InputError: the store or the cache cannot be used.
         TransientError: the store does not answer.
     """
-    statements: list[str] = []
-    damaged: list[Damaged] = []
-    for name in TABLES:
-        copies = consolidate(store, name)
-        statements.append(table(name, _copied(name, copies.files)))
-        damaged += copies.damaged
-    statements.append(_damaged_table(damaged))
-    return [*statements, *shared(), *questions()], damaged
+    copies = consolidate(store)
+    views = [
+        f"create or replace view {name} as {_copied(name, found.files)}"
+        for name, found in copies.items()
+    ]
+    damaged = [entry for found in copies.values() for entry in found.damaged]
+    return [*views, _damaged_table(damaged), *shared(), *questions()], damaged
 
 
 def add_shared(connection: duckdb.DuckDBPyConnection) -> None:

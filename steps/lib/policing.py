@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from steps.lib.errors import RefusedError
 from steps.lib.models import Policy
 from steps.lib.reading import Ends
-from steps.lib.targets.protocol import Endpoint, EndpointRequest, Target
+from steps.lib.targets.protocol import STRANGER, Endpoint, EndpointRequest, Target
 
 EFFECT_TIMEOUT_S = 60.0
 POLL_S = 0.02
@@ -78,7 +78,7 @@ def policed(
     if policy is None:
         yield None
         return
-    request = EndpointRequest("stranger", "pod", _node_index(target, ends.client))
+    request = EndpointRequest(STRANGER, "pod", _node_index(target, ends.client))
     with target.endpoint(request) as stranger:
         open_before = look(target, ends, stranger, ports)
         if not all((*open_before.client.values(), *open_before.stranger.values())):

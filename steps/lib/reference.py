@@ -55,8 +55,8 @@ def published_page() -> str:
     ]
     found = connection.execute(
         "select source, published_as, path, traffic, streams, if(published_low = published_high, "
-        "published_low::varchar, published_low || ' to ' || published_high), unit, plugin "
-        "from published"
+        "published_low::varchar, published_low || ' to ' || published_high), unit, "
+        "array_to_string(ours, ', ') from published"
     ).fetchall()
     lines += [f"| {' | '.join('-' if v is None else str(v) for v in row)} |" for row in found]
     lines += ["", "| source | unit | what may be concluded |", "|---|---|---|"]

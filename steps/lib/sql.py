@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from steps.lib.store import Store, keys
 from steps.lib.store.s3 import S3Store
-from steps.lib.tables import TABLES, schema
+from steps.lib.tables import PARTS_OF_MEASUREMENTS, TABLES, schema
 
 QUERIES = Path(__file__).parents[2] / "queries"
 
@@ -17,17 +17,7 @@ VIEWS = QUERIES / "views"
 MACROS = QUERIES / "macros"
 """Files of macros that questions and views use."""
 
-PARTS_OF_MEASUREMENTS = ("intervals", "histograms")
-"""Tables in which attempts that came second have left rows; those must not be seen."""
-
 _VARIABLE = re.compile(r"getvariable\('(\w+)'\)")
-
-
-def table(name: str, source: str) -> str:
-    """The statement that makes a table a view on a source, without the rows nobody may see."""
-    if name in PARTS_OF_MEASUREMENTS:
-        source = f"select * from ({source}) semi join measurements using (measurement_id)"
-    return f"create or replace view {name} as {source}"
 
 
 def no_rows(shape: pa.Schema) -> str:
@@ -97,9 +87,15 @@ def script(store: Store) -> str:
     root = f"s3://{store.bucket}/{store.prefix}" if isinstance(store, S3Store) else ""
     root = root or f"{Path(store.address).absolute()}/"
     ordered = sorted(TABLES, key=lambda name: name in PARTS_OF_MEASUREMENTS)
-    statements += [table(n, _as_it_lies(n, root, n in present)) for n in ordered]
+    statements += [_view(name, _as_it_lies(name, root, name in present)) for name in ordered]
     everything = (*statements, *shared(), *questions())
     return "\n\n".join(f"{s.strip().removesuffix(';')};" for s in everything) + "\n"
+
+
+def _view(name: str, source: str) -> str:
+    if name in PARTS_OF_MEASUREMENTS:
+        source = f"select * from ({source}) semi join measurements using (measurement_id)"
+    return f"create or replace view {name} as {source}"
 
 
 def _has_rows(store: Store, name: str) -> bool:

@@ -42,6 +42,8 @@ class Line:
     first: str
     second: str
     blocks: tuple[int, int]
+    values: tuple[tuple[float, ...], tuple[float, ...]]
+    """One of each block and side, in the metric's unit, drift taken out where the notes say so."""
     margin_percent: float
     verdict: Verdict
     reason: str
@@ -168,6 +170,7 @@ def _line(
         first=sides[0].side.label,
         second=sides[1].side.label,
         blocks=counts,
+        values=(tuple(values[0]), tuple(values[1])),
         margin_percent=asked.margin_percent or metric.margin_percent,
         verdict=Verdict.not_comparable,
         reason="",

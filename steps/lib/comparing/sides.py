@@ -138,6 +138,12 @@ def unmeasured(side: Side, database: duckdb.DuckDBPyConnection) -> dict[Key, str
     return {Key(*row[:3]): row[3] for row in rows}
 
 
+def installs_of(side: Side) -> tuple[str, list[str]]:
+    """A select of the campaigns and installs that a side's rows are of, and its parameters."""
+    where, values = _where(side.chosen)
+    return f"select distinct campaign, install_id from ({_ROWS}) where {where}", values
+
+
 _UNMEASURED = """
 with asked as (
     select campaign, plugin, profile, cell, reason, if(is_drifted, 'drifted', status) as status

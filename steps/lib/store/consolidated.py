@@ -35,7 +35,7 @@ from steps.lib.store.collected import (
 )
 from steps.lib.store.directory import remove_if_older
 from steps.lib.store.parquet import DamagedError, decode
-from steps.lib.tables import schema
+from steps.lib.tables import PARTS_OF_MEASUREMENTS, TABLES, schema
 
 LOG = logging.getLogger("cnibench")
 
@@ -70,19 +70,27 @@ def query_schema(table: str) -> pa.Schema:
     )
 
 
-def consolidate(store: Store, table: str) -> Consolidated:
-    """Bring the copies of a table up to date.
+def consolidate(store: Store) -> dict[str, Consolidated]:
+    """Bring the copies of all tables up to date.
 
     Raises:
         InputError: the cache cannot be written, or the store cannot be read.
         TransientError: the store does not answer.
     """
+    done: dict[str, Consolidated] = {}
+    for table in sorted(TABLES, key=lambda name: name in PARTS_OF_MEASUREMENTS):
+        measured = done["measurements"] if table in PARTS_OF_MEASUREMENTS else None
+        done[table] = _consolidate(store, table, measured)
+    return done
+
+
+def _consolidate(store: Store, table: str, measured: Consolidated | None) -> Consolidated:
     campaigns: dict[str, list[StoredObject]] = defaultdict(list)
     for stored in store.objects(keys.prefix(table)):
         campaign = keys.campaign_of(stored.key)
         if campaign and stored.key.endswith(".parquet"):
             campaigns[campaign].append(stored)
-    copies = [_Copy(store, table, name, objects) for name, objects in campaigns.items()]
+    copies = [_Copy(store, table, name, campaigns[name], measured) for name in campaigns]
     return Consolidated(
         tuple(copy.up_to_date() for copy in copies),
         tuple(damage for copy in copies for damage in copy.damaged()),
@@ -90,17 +98,30 @@ def consolidate(store: Store, table: str) -> Consolidated:
 
 
 class _Copy:
-    """The copy of one table of one campaign."""
+    """The copy of one table of one campaign; of parts only those of measurements with a row.
+
+    To leave out here what belongs to attempts that came second makes their tables plain, else each
+    question would have to join tens of millions of rows.
+    """
 
     def __init__(
-        self, store: Store, table: str, campaign: str, objects: Sequence[StoredObject]
+        self,
+        store: Store,
+        table: str,
+        campaign: str,
+        objects: Sequence[StoredObject],
+        measured: Consolidated | None,
     ) -> None:
         self._store, self._table = store, table
         self._campaign = campaign
         self._objects = {identity(o): o for o in objects}
         self._shape = query_schema(table).append(pa.field(OBJECT, pa.string()))
-        content = "\n".join([str(self._shape), *self._objects])
         self._folder = store.cache / table / f"campaign={campaign}"
+        self._is_part = measured is not None
+        found = measured.files if measured else ()
+        self._measured = [path for path in found if path.parent.name == self._folder.name]
+        names = [path.name for path in self._measured]
+        content = "\n".join([str(self._shape), *self._objects, *names])
         self._path = self._folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.parquet"
         self._damage = self._path.with_suffix(".damaged.json")
 
@@ -136,9 +157,20 @@ class _Copy:
         """Write the rows a group at a time, so that memory is bounded; return what is damaged."""
         damaged: list[Damaged] = []
         with pq.ParquetWriter(path, self._shape, compression="zstd") as writer:
-            for group in _groups(self._pieces(damaged)):
+            pieces = self._pieces(damaged)
+            for group in _groups(self._with_measurement(pieces) if self._is_part else pieces):
                 writer.write_table(group, row_group_size=group.num_rows)
         return damaged
+
+    def _with_measurement(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Rows whose measurement is in its own copy."""
+        key = "measurement_id"
+        ids = [pq.ParquetFile(path).read([key]) for path in self._measured]
+        known = pa.concat_tables([pa.table({key: pa.array([], pa.string())}), *ids]).column(key)
+        for piece in pieces:
+            kept = piece.filter(pc.is_in(piece.column(key), value_set=known))
+            if kept.num_rows:
+                yield kept
 
     def _pieces(self, damaged: list[Damaged]) -> Iterator[pa.Table]:
         """All rows, each once: of the copy before, of collected objects, of single ones."""

@@ -12,7 +12,7 @@ from steps.lib.targets.kubernetes import objects, population
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL, placed
-from steps.lib.targets.protocol import Endpoint
+from steps.lib.targets.protocol import STRANGER, Endpoint, Population
 
 API_VERSION = "networking.k8s.io/v1"
 KIND = "NetworkPolicy"
@@ -29,7 +29,7 @@ class Surroundings:
     api: Api
     agents: Agents
 
-    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
+    def populated(self, scale: Scale | None) -> AbstractContextManager[Population]:
         """Have so many Services beside for the time of the block."""
         return population.populated(self.api, scale)
 
@@ -91,11 +91,18 @@ def bodies(policy: Policy, server: str, client: str, ports: Sequence[int]) -> li
         {"from": [{"ipBlock": {"cidr": f"{FIRST_UNUSED + number}/32"}}], "ports": ways}
         for number in range(policy.rules - 1)
     ]
-    lets_in = {"from": [{"podSelector": {"matchLabels": {NAME_LABEL: client}}}], "ports": ways}
+    lets_in = {"from": [{"podSelector": _sources(policy, client)}], "ports": ways}
     made = [_body("cnibench-allow", {"matchLabels": {NAME_LABEL: server}}, [*unused, lets_in])]
     if policy.kind == "default-deny":
         made.insert(0, _body("cnibench-default-deny", {}, []))
     return made
+
+
+def _sources(policy: Policy, client: str) -> dict[str, Any]:
+    """The pods that the last rule lets in."""
+    if policy.kind != "deny":
+        return {"matchLabels": {NAME_LABEL: client}}
+    return {"matchExpressions": [{"key": NAME_LABEL, "operator": "NotIn", "values": [STRANGER]}]}
 
 
 def _body(name: str, selector: dict[str, Any], ingress: list[dict[str, Any]]) -> dict[str, Any]:
