@@ -83,8 +83,8 @@ docs: setup ## Write the generated pages of docs/
 	$(bin)/python -m steps.lib.reference
 	$(bin)/python -m workflows.access
 
-site: setup ## Render docs/ to site/, with the latest campaign's report as the example
-	@images/site/make.sh
+site: setup ## Render docs/ to site/, with report.html, or REPORT=file, as the example
+	@REPORT='$(REPORT)' images/site/make.sh
 
 lock: setup ## Resolve the Python packages anew, with UPGRADE=1 to the newest versions
 	$(compile) --extra dev --fork-strategy fewest --output-file requirements.lock pyproject.toml

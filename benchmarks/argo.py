@@ -2,22 +2,24 @@
 
 Needs a lab that is up, and what `make lab-status` says to read into the shell. One campaign of one
 plugin and one block is run; what the campaign's own pods take is shared by all of its blocks, so
-only the block's workflow is counted. Its other stages take the same for any number of cells, so
-what a block of the matrix ``--reckoned`` takes follows from the one that was run.
+only the block's workflow is counted. For the time of the run the lab's catalog has the matrix with
+cells of ``--seconds`` each: what is beside the traffic does not depend on how long that lasts.
 """
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from benchmarks.report import Figure, finish, options
+from lab.layout import Lab, select
 from lab.programs import program
 from steps.lib.catalog import Catalog
-from steps.lib.cell_groups import GROUPS_MAX, group_count
-from steps.lib.estimate import cell_time_s
-from steps.lib.models import PATHS, Traffic
+from steps.lib.cell_groups import GROUPS_MAX
+from steps.lib.models import PATHS, Matrix
 from steps.lib.plan import run_time_s
 
 AIM_CELL_S = 3.0
@@ -25,18 +27,51 @@ AIM_OBJECT_KB = 500.0
 MANY_CELLS = 2000
 """Of one block, or of as many blocks as have so many; nobody waits for them: an extrapolation."""
 WAIT_S = 3600
+MATRICES = "cnibench-catalog-matrices"
 
 
 def main() -> None:
     """Run a campaign and print."""
     parser = options(__doc__ or "")
     parser.add_argument("--plugin", default="host-network")
-    parser.add_argument("--matrix", default="lab")
-    parser.add_argument("--reckoned", default="standard")
+    parser.add_argument("--matrix", default="standard")
+    parser.add_argument("--seconds", type=int, default=1, help="of each cell; 0: as the matrix has")
+    parser.add_argument("--name", default="lab", help="of the lab")
     arguments = parser.parse_args()
-    campaign, block = run(arguments.plugin, arguments.matrix)
-    found = figures(block, arguments.matrix, arguments.reckoned)
+    matrix = shortened(Catalog().matrices.load(arguments.matrix), arguments.seconds)
+    with in_catalog(Lab(arguments.name), matrix):
+        campaign, block = run(arguments.plugin, arguments.matrix)
+    found = figures(block, matrix)
     finish("argo", [*found, *sizes(campaign, block)], arguments.json)
+
+
+def shortened(matrix: Matrix, seconds: int) -> Matrix:
+    """The same cells, each of so many seconds and without a warm-up."""
+    if not seconds:
+        return matrix
+    document = matrix.model_dump(mode="json")
+    for traffic in (*document["traffic"], document["reference"]):
+        if traffic:
+            traffic |= {"duration_s": seconds, "omit_s": 0}
+    return Matrix.model_validate(document)
+
+
+@contextmanager
+def in_catalog(lab: Lab, matrix: Matrix) -> Iterator[None]:
+    """Have the lab's catalog hold this matrix, in place of its own of that name."""
+    file = f"{matrix.name}.yaml"
+    own = json.loads(kubectl(lab, "get", "configmap", MATRICES, "-o", "json"))["data"][file]
+    patch(lab, file, matrix.model_dump_json())
+    try:
+        yield
+    finally:
+        patch(lab, file, own)
+
+
+def patch(lab: Lab, file: str, text: str) -> None:
+    """Replace a file of the lab's catalog."""
+    body = json.dumps({"data": {file: text}})
+    kubectl(lab, "patch", "configmap", MATRICES, "--type=merge", f"--patch={body}")
 
 
 def run(plugin: str, matrix: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -54,32 +89,20 @@ def run(plugin: str, matrix: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return whole, part
 
 
-def figures(block: dict[str, Any], matrix: str, reckoned: str) -> list[Figure]:
-    """What the block's time consists of, by cell; and the whole, had it another matrix."""
-    pods = sorted(
-        (n for n in block["status"]["nodes"].values() if n["type"] == "Pod"),
-        key=lambda n: str(n["startedAt"]),
-    )
-    in_pods = sum(seconds(pod) for pod in pods)
+def figures(block: dict[str, Any], matrix: Matrix) -> list[Figure]:
+    """What the block's time consists of, by cell."""
+    nodes = block["status"]["nodes"].values()
+    in_pods = sum(seconds(pod) for pod in nodes if pod["type"] == "Pod")
     in_cells = sum(seconds(pod) for pod in pods_of(block, "run-cells"))
     cells = cells_of(block)
     traffic = traffic_s(matrix, cells)
-    between = seconds(block["status"]) - in_pods
     parts = {
-        f"pipeline per cell, {cells} cells": seconds(block["status"]) - traffic,
-        "  of it between pods": between,
+        f"pipeline per cell, {cells} cells of {matrix.name}": seconds(block["status"]) - traffic,
+        "  of it between pods": seconds(block["status"]) - in_pods,
         "  of it in pods of other stages": in_pods - in_cells,
         "  of it in pods of cells, beside traffic": in_cells - traffic,
     }
-    found = {name: value / cells for name, value in parts.items()}
-    others, of_cells = traffic_of(reckoned), len(pods_of(block, "run-cells"))
-    # What a pod takes that does next to nothing, and what comes after it.
-    idle, gap = min(map(seconds, pods)), between / len(pods)
-    more = group_count(sum(map(cell_time_s, others))) - of_cells
-    once = in_pods - in_cells + between + of_cells * idle + more * (idle + gap)
-    name = f"pipeline per cell, {len(others)} cells of {reckoned}"
-    found[name] = once / len(others) + (in_cells - traffic - of_cells * idle) / cells
-    return [Figure(name, value, "s", AIM_CELL_S) for name, value in found.items()]
+    return [Figure(name, value / cells, "s", AIM_CELL_S) for name, value in parts.items()]
 
 
 def sizes(campaign: dict[str, Any], block: dict[str, Any]) -> list[Figure]:
@@ -112,24 +135,13 @@ def cells_of(block: dict[str, Any]) -> int:
     return sum(int(pod["progress"].partition("/")[2]) for pod in pods_of(block, "run-cells"))
 
 
-def traffic_s(matrix: str, cells: int) -> float:
+def traffic_s(matrix: Matrix, cells: int) -> float:
     """Seconds of traffic of so many cells; a plugin may have fewer paths than the matrix."""
-    references, others = references_of(matrix), traffic_of(matrix)[len(references_of(matrix)) :]
-    mean_s = sum(map(run_time_s, others)) / len(others)
-    return sum(map(run_time_s, references)) + (cells - len(references)) * mean_s
-
-
-def traffic_of(matrix: str) -> list[Traffic]:
-    """That of all cells of a block, references first. Nobody is outside of the cluster on Argo."""
-    cells = Catalog().matrices.load(matrix).cells
-    inside = [cell for cell in cells if PATHS[cell.path].client.kind != "external"]
-    return references_of(matrix) + [cell.traffic for cell in inside]
-
-
-def references_of(matrix: str) -> list[Traffic]:
-    """At the begin and at the end of a block."""
-    reference = Catalog().matrices.load(matrix).reference
-    return [reference] * 2 if reference else []
+    references = [run_time_s(matrix.reference)] * 2 if matrix.reference else []
+    # Nobody is outside of the cluster on Argo.
+    inside = [cell for cell in matrix.cells if PATHS[cell.path].client.kind != "external"]
+    mean_s = sum(run_time_s(cell.traffic) for cell in inside) / len(inside)
+    return sum(references) + (cells - len(references)) * mean_s
 
 
 def pods_of(workflow: dict[str, Any], template: str) -> list[dict[str, Any]]:
@@ -151,8 +163,21 @@ def owners(workflow: dict[str, Any]) -> list[str]:
 
 def argo(*words: str) -> str:
     """What the command prints."""
-    command = [str(program("argo")), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=True)
+    return output([str(program("argo")), *words])
+
+
+def kubectl(lab: Lab, *words: str) -> str:
+    """What the command prints, on the lab's management cluster, in Argo's namespace."""
+    (mgmt,) = select("mgmt")
+    options = [f"--kubeconfig={lab.kubeconfig}", f"--context={lab.context(mgmt)}"]
+    return output([str(program("kubectl")), *options, "--namespace=argo", *words])
+
+
+def output(command: list[str]) -> str:
+    """What a command prints, which must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command[:2])} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -20,10 +20,11 @@ from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Cell, Limits, PathName, TargetSpec, TcpStream
+from steps.lib.placing import endpoints
 from steps.lib.plan import PlannedCell
 from steps.lib.reading import Ends, Window
 from steps.lib.row import packets_of
-from steps.lib.run import endpoints, run_traffic, wait_until_quiet
+from steps.lib.run import run_traffic, wait_until_quiet
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.traffic import tool_for
 

@@ -17,8 +17,9 @@ from steps.lib import tools
 from steps.lib.catalog import Catalog
 from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Cell, PathName, TargetSpec, Transactions
+from steps.lib.placing import endpoints
 from steps.lib.plan import PlannedCell
-from steps.lib.run import endpoints, run_traffic, wait_until_quiet
+from steps.lib.run import run_traffic, wait_until_quiet
 from steps.lib.targets.namespaces import NamespacesTarget
 from steps.lib.traffic import tool_for
 

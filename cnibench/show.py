@@ -93,6 +93,8 @@ def answer(answered: Answer, form: Format) -> None:
     if form is Format.parquet:
         parquet(answered.relation)
         return
+    if form is Format.markdown and answered.remark:
+        sys.stdout.write(f"> {answered.remark}\n\n")
     if form is not Format.table:
         rows(answered.columns, answered.rows, form)
         return

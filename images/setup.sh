@@ -42,7 +42,7 @@ identity() {
 inputs() {
     identity
     digest_of pyproject.toml requirements.lock images/{lib,setup}.sh \
-        images/*/{build.sh,*.c,*.lock,go.*,packages.txt}
+        images/*/{build.sh,*.c,*.py,*.conf,*.lock,go.*,packages.txt}
 }
 
 is_ready() {

@@ -2,31 +2,15 @@
 -- is compared with the fastest of its cell, in the way of `cnibench compare`.
 with
 
-candidates_asked as (
+contenders as (
     select *
-    from asked
-    where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
-),
-
-measured as (
-    select
-        campaign,
-        cell,
-        plugin,
-        profile,
-        count(*) as blocks,
-        median(rate) as rate_median,
-        if(count(rate_logarithm) = count(*), avg(rate_logarithm), null) as mean,
-        var_samp(rate_logarithm) as variance,
-    from comparable
+    from measured_candidates
     where
         not is_baseline
         and (
             getvariable('campaign') is null
             or campaign = getvariable('campaign')
         )
-    group by all
 ),
 
 leaders as (
@@ -34,43 +18,43 @@ leaders as (
         campaign,
         cell,
         arg_max({'plugin': plugin, 'profile': profile}, mean) as leader,
-    from measured
+    from contenders
     group by all
 ),
 
 compared as (
     select
-        candidates_asked.*,
+        contenders.*,
         leader,
-        coalesce(measured.blocks, 0) as blocks,
         coalesce(fastest.blocks, 0) as leader_blocks,
-        measured.mean - fastest.mean as difference,
-        sqrt((measured.variance + fastest.variance) / 2) as deviation,
+        contenders.mean - fastest.mean as difference,
+        sqrt((contenders.variance + fastest.variance) / 2) as deviation,
         welch_error(
-            measured.variance, measured.blocks, fastest.variance, fastest.blocks
+            contenders.variance,
+            contenders.blocks,
+            fastest.variance,
+            fastest.blocks
         ) as error,
         welch_freedom(
-            measured.variance, measured.blocks, fastest.variance, fastest.blocks
+            contenders.variance,
+            contenders.blocks,
+            fastest.variance,
+            fastest.blocks
         ) as freedom,
         coalesce(
             try_cast(getvariable('margin_percent') as double), 5
         ) as margin_percent,
-    from candidates_asked
-    left join campaigns using (campaign)
+    from contenders
     left join leaders using (campaign, cell)
-    left join measured using (campaign, cell, plugin, profile)
-    left join measured as fastest
+    left join contenders as fastest
         on
-            fastest.campaign = candidates_asked.campaign
-            and fastest.cell = candidates_asked.cell
+            fastest.campaign = contenders.campaign
+            and fastest.cell = contenders.cell
             and fastest.plugin = leader.plugin
             and fastest.profile = leader.profile
     where
-        candidates_asked.plugin is distinct from baseline_plugin
-        and (
-            candidates_asked.plugin is distinct from leader.plugin
-            or candidates_asked.profile is distinct from leader.profile
-        )
+        contenders.plugin is distinct from leader.plugin
+        or contenders.profile is distinct from leader.profile
 ),
 
 intervals_of as (
@@ -114,10 +98,7 @@ final as (
         ) as blocks_needed_for_difference,
         blocks_that_show(margin_percent, deviation) as blocks_needed_for_margin,
         case
-            when blocks = 0
-                then coalesce(
-                    unsupported_reason, 'no comparable run, see coverage'
-                )
+            when blocks = 0 then absent_because
             when error is null then 'one block has no variation: run two or more'
         end as note,
     from intervals_of

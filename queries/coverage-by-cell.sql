@@ -18,7 +18,10 @@ final as (
         profile,
         status,
         count(*) as blocks,
-        mode(reason) as reason_most_frequent,
+        -- Of several as frequent ones the first by name, else it would be chance.
+        mode(reason order by reason) filter (
+            reason is not null
+        ) as reason_most_frequent,
     from cells
     group by all
 )

@@ -21,7 +21,10 @@ final as (
         count(*) filter (status = 'unsupported') as unsupported,
         count(*) filter (status = 'missing') as missing,
         count(*) filter (status = 'ok' and is_drifted) as measured_drifted,
-        mode(reason) as reason_most_frequent,
+        -- Of several as frequent ones the first by name, else it would be chance.
+        mode(reason order by reason) filter (
+            reason is not null
+        ) as reason_most_frequent,
     from cells
     group by all
 )

@@ -1,52 +1,16 @@
 -- Which plugin, with which profile, moves the most over each path?
 with
 
-candidates_asked as (
+asked_for as (
     select *
-    from asked
+    from measured_candidates
     where
         getvariable('campaign') is null or campaign = getvariable('campaign')
-),
-
-measured as (
-    select
-        campaign,
-        cell,
-        plugin,
-        profile,
-        count(*) as blocks,
-        any_value(metric) as metric,
-        median(rate) as rate_median,
-        min(rate) as rate_min,
-        max(rate) as rate_max,
-        -- Of all blocks or of none: those that moved nothing must not drop out.
-        if(count(rate_logarithm) = count(*), avg(rate_logarithm), null) as mean,
-        var_samp(rate_logarithm) as variance,
-        min(environment)
-            != max(environment) as environments_differ,
-    from comparable
-    where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
-    group by all
-),
-
-candidates as (
-    select
-        candidates_asked.*,
-        measured.* exclude (campaign, cell, plugin, profile, blocks),
-        coalesce(measured.blocks, 0) as blocks,
-        candidates_asked.plugin
-            is not distinct from campaigns.baseline_plugin as is_baseline,
-        campaigns.environment_class
-            is not distinct from 'imported' as is_imported,
-    from candidates_asked
-    left join measured using (campaign, cell, plugin, profile)
-    left join campaigns using (campaign)
 ),
 
 contenders as materialized (
     select campaign, cell, plugin, profile, blocks, mean, variance,
-    from candidates
+    from asked_for
     where not is_baseline and blocks > 0
 ),
 
@@ -177,27 +141,21 @@ final as (
                     'imported: no gate of cnibench saw the run',
                     null
                 ),
-                if(
-                    blocks = 0,
-                    coalesce(
-                        unsupported_reason, 'no comparable run, see coverage'
-                    ),
-                    null
-                ),
+                absent_because,
                 if(
                     blocks between 1 and 2,
                     'fewer than 3 blocks: the order may be chance',
                     null
                 ),
                 if(
-                    environments_differ,
+                    environment_first != environment_last,
                     'blocks ran in different environments',
                     null
                 )
             ),
             ''
         ) as note,
-    from candidates
+    from asked_for
     left join ranks using (campaign, cell, plugin, profile)
 )
 

@@ -1,13 +1,6 @@
 -- What does each plugin cost against the host network, in speed and in CPU?
 with
 
-candidates_asked as (
-    select *
-    from asked
-    where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
-),
-
 runs as (
     select *
     from comparable
@@ -15,34 +8,11 @@ runs as (
         getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
-measured as (
-    select
-        campaign,
-        cell,
-        plugin,
-        profile,
-        any_value(metric) as metric,
-        count(*) as blocks,
-        median(rate) as rate_median,
-        median(cpu_s_per_work) as cpu_s_per_work_median,
-        min(environment) as environment_first,
-        max(environment) as environment_last,
-    from runs
-    group by all
-),
-
-candidates as (
-    select
-        candidates_asked.*,
-        campaigns.baseline_plugin,
-        measured.* exclude (campaign, cell, plugin, profile, blocks),
-        coalesce(measured.blocks, 0) as blocks,
-        coalesce(
-            candidates_asked.unsupported_reason, 'no comparable run, see coverage'
-        ) as absent_because,
-    from candidates_asked
-    left join campaigns using (campaign)
-    left join measured using (campaign, cell, plugin, profile)
+asked_for as (
+    select *
+    from measured_candidates
+    where
+        getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
 -- The same repeat ran at about the same time, so that slow drift cancels out.
@@ -55,14 +25,8 @@ pairs as (
         count(*) as pairs,
         min(runs.rate / nullif(base.rate, 0)) as rate_ratio_min,
         max(runs.rate / nullif(base.rate, 0)) as rate_ratio_max,
-        if(
-            count(runs.rate_logarithm - base.rate_logarithm) = count(*),
-            avg(runs.rate_logarithm - base.rate_logarithm),
-            null
-        ) as mean,
-        t_95(count(*) - 1)
-            * stddev_samp(runs.rate_logarithm - base.rate_logarithm)
-            / sqrt(count(*)) as half_width,
+        mean_of_all(runs.rate_logarithm - base.rate_logarithm, 1) as mean,
+        half_width_95(runs.rate_logarithm - base.rate_logarithm) as half_width,
     from runs
     inner join runs as base using (campaign, cell, profile, repeat)
     where base.is_baseline and not runs.is_baseline
@@ -87,8 +51,8 @@ compared as (
         least(candidates.environment_first, base.environment_first)
             != greatest(candidates.environment_last, base.environment_last)
             as environments_differ,
-    from candidates
-    left join candidates as base
+    from asked_for as candidates
+    left join asked_for as base
         on
             base.campaign = candidates.campaign
             and base.cell = candidates.cell

@@ -1,13 +1,6 @@
 -- What does each tuning profile gain over untuned nodes?
 with
 
-candidates_asked as (
-    select *
-    from asked
-    where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
-),
-
 runs as (
     select *
     from comparable
@@ -38,34 +31,12 @@ untuned as (
     group by all
 ),
 
-measured as (
-    select
-        campaign,
-        cell,
-        plugin,
-        profile,
-        any_value(metric) as metric,
-        count(*) as blocks,
-        median(rate) as rate_median,
-        median(cpu_s_per_work) as cpu_s_per_work_median,
-        min(environment) as environment_first,
-        max(environment) as environment_last,
-    from runs
-    group by all
-),
-
-candidates as (
-    select
-        candidates_asked.*,
-        untuned.base_profile,
-        measured.* exclude (campaign, cell, plugin, profile, blocks),
-        coalesce(measured.blocks, 0) as blocks,
-        coalesce(
-            candidates_asked.unsupported_reason, 'no comparable run, see coverage'
-        ) as absent_because,
-    from candidates_asked
+asked_for as (
+    select measured_candidates.*, untuned.base_profile,
+    from measured_candidates
     left join untuned using (campaign)
-    left join measured using (campaign, cell, plugin, profile)
+    where
+        getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
 -- Materialized, or DuckDB pairs every profile with every other one first.
@@ -88,14 +59,8 @@ pairs as (
         count(*) as pairs,
         min(runs.rate / nullif(base.rate, 0)) as rate_ratio_min,
         max(runs.rate / nullif(base.rate, 0)) as rate_ratio_max,
-        if(
-            count(runs.rate_logarithm - base.rate_logarithm) = count(*),
-            avg(runs.rate_logarithm - base.rate_logarithm),
-            null
-        ) as mean,
-        t_95(count(*) - 1)
-            * stddev_samp(runs.rate_logarithm - base.rate_logarithm)
-            / sqrt(count(*)) as half_width,
+        mean_of_all(runs.rate_logarithm - base.rate_logarithm, 1) as mean,
+        half_width_95(runs.rate_logarithm - base.rate_logarithm) as half_width,
     from runs
     inner join base_runs as base using (campaign, cell, plugin, repeat)
     where runs.profile != base.profile
@@ -120,8 +85,8 @@ compared as (
         least(candidates.environment_first, base.environment_first)
             != greatest(candidates.environment_last, base.environment_last)
             as environments_differ,
-    from candidates
-    left join candidates as base
+    from asked_for as candidates
+    left join asked_for as base
         on
             base.campaign = candidates.campaign
             and base.cell = candidates.cell

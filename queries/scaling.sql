@@ -124,34 +124,16 @@ series as (
     window one as (partition by campaign, point.dimension, point.series)
 ),
 
-measured as (
-    select
-        campaign,
-        cell,
-        plugin,
-        profile,
-        any_value(metric) as metric,
-        count(*) as blocks,
-        median(rate) as rate_median,
-        min(rate) as rate_min,
-        max(rate) as rate_max,
-        median(cpu_s_per_work) as cpu_s_per_work,
-    from comparable
-    where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
-    group by all
-),
-
-candidates as (
-    select
-        asked.*,
-        series.* exclude (campaign, cell),
-        measured.* exclude (campaign, cell, plugin, profile, blocks),
-        coalesce(measured.blocks, 0) as blocks,
-    from asked
+points_of as (
+    select measured_candidates.*, series.* exclude (campaign, cell),
+    from measured_candidates
     inner join series using (campaign, cell)
-    left join measured using (campaign, cell, plugin, profile)
-    where value_min < value_max
+    where
+        value_min < value_max
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
 ),
 
 first_points as (
@@ -162,7 +144,7 @@ first_points as (
         plugin,
         profile,
         arg_min(rate_median, value) as rate_median,
-    from candidates
+    from points_of
     where value = value_min
     group by all
 ),
@@ -179,23 +161,17 @@ final as (
         profile,
         blocks,
         metric,
-        candidates.rate_median,
+        points_of.rate_median,
         rate_min,
         rate_max,
-        cpu_s_per_work,
-        candidates.rate_median
+        cpu_s_per_work_median as cpu_s_per_work,
+        points_of.rate_median
             / nullif(first_points.rate_median, 0) as rate_ratio_to_first,
         value / nullif(value_min, 0) as value_ratio_to_first,
         nullif(
             concat_ws(
                 '; ',
-                if(
-                    blocks = 0,
-                    coalesce(
-                        unsupported_reason, 'no comparable run, see coverage'
-                    ),
-                    null
-                ),
+                absent_because,
                 if(blocks between 1 and 2, 'fewer than 3 blocks', null),
                 if(
                     blocks > 0 and first_points.rate_median is null,
@@ -205,7 +181,7 @@ final as (
             ),
             ''
         ) as note,
-    from candidates
+    from points_of
     left join first_points using (campaign, dimension, series, plugin, profile)
 )
 

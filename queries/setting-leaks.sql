@@ -59,7 +59,7 @@ placed as (
         installs.plugin,
         installs.block,
         installs.block_before,
-        mode(value) over (
+        mode(value order by value) over (
             partition by campaign, plugin, node, moment, setting
         ) as value_usual,
     from readings

@@ -34,14 +34,9 @@ measured as (
         count(*) as pairs,
         median(runs.rate) as rate_median,
         median(plain.rate) as sibling_rate_median,
-        if(
-            count(runs.rate_logarithm - plain.rate_logarithm) = count(*),
-            avg(runs.rate_logarithm - plain.rate_logarithm),
-            null
-        ) as mean,
-        t_95(count(*) - 1)
-            * stddev_samp(runs.rate_logarithm - plain.rate_logarithm)
-            / sqrt(count(*)) as half_width,
+        mean_of_all(runs.rate_logarithm - plain.rate_logarithm, 1) as mean,
+        half_width_95(runs.rate_logarithm - plain.rate_logarithm)
+            as half_width,
         median(
             runs.cpu_s_per_work / nullif(plain.cpu_s_per_work, 0)
         ) as cpu_per_work_ratio,

@@ -12,9 +12,9 @@ from steps.lib.stage import BlockInput, stage
 from steps.lib.state import BlockState
 from steps.lib.store import read_measurement
 
-STAGE_TIMES = ("install_s", "ready_s", "remove_s")
-TUNING_TIMES = ("tune_s", "restore_s")
-"""Each is set by a stage that ended; a pod that was killed from outside notes no failure."""
+STAGES = {"install_s": "install-plugin", "ready_s": "verify-plugin", "remove_s": "remove-plugin"}
+TUNING_STAGES = {"tune_s": "tune-nodes", "restore_s": "restore-nodes"}
+"""Each time is set by a stage that ended; a pod that was killed from outside notes no failure."""
 
 
 class CollectInput(BlockInput):
@@ -53,10 +53,10 @@ def collect(collect_input: CollectInput) -> CollectOutput:
 def _verdict(context: Context, state: BlockState, ratio: float | None) -> tuple[str, str | None]:
     if state.failures:
         return "failed", failures_of(state)
-    expected = (*STAGE_TIMES, *(TUNING_TIMES if context.block.profile.entries else ()))
-    unfinished = [name for name in expected if getattr(state, name) is None]
+    expected = STAGES | (TUNING_STAGES if context.block.profile.entries else {})
+    unfinished = [stage for time_s, stage in expected.items() if getattr(state, time_s) is None]
     if unfinished:
-        return "failed", f"stages were ended before they could say: {', '.join(unfinished)}"
+        return "failed", f"it was ended before these stages were through: {', '.join(unfinished)}"
     missing = unmeasured_cells(context.block, context.store)
     if missing:
         return "failed", f"it was ended before {len(missing)} cells were run, first {missing[0]}"

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from hera.workflows import Output, Parameter
@@ -29,6 +30,35 @@ NOTHING = "all were measured before"
 STORE_PATIENCE_S = 150.0
 STORE_INTERVAL_S = 10.0
 """A store may be restarted. What was measured is not thrown away for that."""
+
+SLOW_STORE_S = 2.0
+"""Storing a cell takes some hundredths of a second. What takes so long is worth a remark."""
+
+
+@dataclass
+class Tally:
+    """How the cells of a group went so far, in words for whoever looks at the pod."""
+
+    cells: int
+    statuses: Counter[str] = field(default_factory=Counter)
+    storing_s: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        """Cells by status."""
+        found = ", ".join(f"{n} {s}" for s, n in self.statuses.items())
+        return f"{found or NOTHING}{self._store}"
+
+    @property
+    def stored(self) -> str:
+        """What is safe, whatever went wrong."""
+        return f"stored: {self.statuses.total()} of {self.cells} cells{self._store}"
+
+    @property
+    def _store(self) -> str:
+        mean_s = self.storing_s / max(1, self.statuses.total())
+        slow = f"; the store was slow, or away: {mean_s:.1f} s to store a cell"
+        return slow if mean_s > SLOW_STORE_S else ""
 
 
 class RunCellsInput(BlockInput):
@@ -58,17 +88,17 @@ def run_cells(cells_input: RunCellsInput) -> RunCellsOutput:
     context = cells_input.open()
     done = measured_cells(context.store, context.campaign, context.block_id)
     to_do = cells_of(context.block, cells_input.group, done)
-    statuses: Counter[str] = Counter()
+    tally = Tally(len(to_do))
     errors: dict[str, CnibenchError] = {}
     if not to_do:
         LOG.info("block=%s group=%s: %s", context.block_id, cells_input.group, NOTHING)
     for number, cell in enumerate(to_do, start=1):
         progress.tell(progress.Cell(cell))
         try:
-            status = _run_cell(context, cell)
-            statuses[status] += 1
-        except (InputError, OwnershipError):
-            raise  # Every other cell would meet the same.
+            status = _run_cell(context, cell, tally)
+        except (InputError, OwnershipError) as error:
+            # Every other cell would meet the same.
+            raise type(error)(f"{cell}: {error} ({tally.stored})") from error
         except CnibenchError as error:
             # The next cell may well succeed; what was missed is tried again with the whole group.
             errors[cell] = error
@@ -76,12 +106,11 @@ def run_cells(cells_input: RunCellsInput) -> RunCellsOutput:
         progress.tell(progress.Cell(cell, status, number, len(to_do)))
         if cell in errors and not _answer(context):
             break
-    _raise_first(errors)
-    summary = ", ".join(f"{n} {s}" for s, n in statuses.items())
-    return RunCellsOutput(summary=summary or NOTHING)
+    _raise_first(errors, tally)
+    return RunCellsOutput(summary=tally.summary)
 
 
-def _run_cell(context: Context, cell: str) -> str:
+def _run_cell(context: Context, cell: str, tally: Tally) -> str:
     """Measure and store a cell; its status."""
     planned, state = context.block.cell(cell), context.state()
     installed = context.target.installation()
@@ -95,10 +124,14 @@ def _run_cell(context: Context, cell: str) -> str:
         measured = measure(context, planned, state)
     except RefusedError as error:
         measured = failed(context, planned, state, str(error))
+    started = time.monotonic()
     _store(context, measured)
+    status = str(measured.row["status"])
+    tally.storing_s += time.monotonic() - started
+    tally.statuses[status] += 1
     if planned.role == "reference" and state.baseline_tracked is None:
         context.update(baseline_tracked=measured.row.get("connections_tracked"))
-    return str(measured.row["status"])
+    return status
 
 
 def _store(context: Context, measured: Measured) -> None:
@@ -126,10 +159,11 @@ def _answer(context: Context) -> bool:
     return True
 
 
-def _raise_first(errors: dict[str, CnibenchError]) -> None:
+def _raise_first(errors: dict[str, CnibenchError], tally: Tally) -> None:
     """Raise one of the kind that is tried again, if there is one, else one that is not."""
     if not errors:
         return
     transient = any(isinstance(error, TransientError) for error in errors.values())
     kind = TransientError if transient else RefusedError
-    raise kind("; ".join(f"{cell}: {error}" for cell, error in errors.items()))
+    said = "; ".join(f"{cell}: {error}" for cell, error in errors.items())
+    raise kind(f"{said} ({tally.stored})")

@@ -7,11 +7,13 @@ from hera.workflows import Output
 
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
-from steps.lib.models import PATHS, Limits, PathName
+from steps.lib.models import PATHS, Cell, Limits
+from steps.lib.placing import endpoints
 from steps.lib.reading import CpuUse
-from steps.lib.run import endpoints, wait_until_quiet
+from steps.lib.run import wait_until_quiet
 from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
+from steps.lib.traffic.protocol import family_option
 
 LOG = logging.getLogger("cnibench")
 IDLE_SAMPLE_S = 1.0
@@ -43,9 +45,9 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     context = verify_input.open()
     started = time.monotonic()
     context.target.prove(context.block.plugin)
-    for path in dict.fromkeys(cell.path for cell in context.job.matrix.cells):
-        if context.block.unsupported(path) is None:
-            _probe(context, path)
+    able = (c.cell for c in context.block.cells if not c.unsupported_reason and c.role == "cell")
+    for cell in {(c.path, c.traffic.family): c for c in able}.values():
+        _probe(context, cell)
     ready_s = (context.state().install_s or 0.0) + time.monotonic() - started
     context.update(
         ready_s=ready_s,
@@ -55,10 +57,11 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     return VerifyPluginOutput()
 
 
-def _probe(context: Context, path: PathName) -> None:
-    traffic = context.job.matrix.traffic[0]
+def _probe(context: Context, cell: Cell) -> None:
+    path, traffic = cell.path, cell.traffic
     with endpoints(context.target, PATHS[path], tool_for(traffic), traffic) as ends:
-        command = ["ping", "-4", "-n", "-q", "-c", "1", "-w", "5", ends.probe_address]
+        command = ["ping", family_option(traffic), "-n", "-q", "-c", "1", "-w", "5"]
+        command.append(ends.probe_address)
         status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
     if status != 0:
         raise RefusedError(

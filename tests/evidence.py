@@ -75,6 +75,9 @@ def sound(of: dict[str, Any] | None = None) -> Evidence:
     proof = plugin.paths["cross-node"]
     rate = float(traffic.get("rate_bits_per_s", GIGABIT_PER_S))
     carried = int(1.05 * rate / 8 * SECONDS)
+    received = int(TRANSACTIONS_PER_S * SECONDS * 1300)
+    if cell.traffic.kind == "http2":
+        carried = received
     if cell.traffic.kind == "tcp-rr":
         carried = int(TRANSACTIONS_PER_S * SECONDS * 2 * 66)
     moved: dict[str, dict[str, int]] = {
@@ -93,11 +96,13 @@ def sound(of: dict[str, Any] | None = None) -> Evidence:
     record = ToolRecord(
         tool=tool.name,
         version=tool.version,
-        effective=asked(cell.traffic),
+        effective=asked(cell.traffic)
+        | {"served_per_s": TRANSACTIONS_PER_S, "received_bytes": received},
         metrics={
             "throughput_bits_per_s": rate,
             "sent_bits_per_s": rate,
             "transactions_per_s": TRANSACTIONS_PER_S,
+            "failed_requests": 0,
         },
         intervals=tuple(Interval(float(t), 1.0, GIGABIT_PER_S) for t in range(SECONDS)),
         duration_s=float(SECONDS),

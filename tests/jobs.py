@@ -25,6 +25,10 @@ UDP = {
     "omit_s": 0,
 }
 RR = {"id": "tcp-rr", "kind": "tcp-rr", "request_bytes": 1, "response_bytes": 1, "duration_s": 2}
+HTTP = {
+    "id": "http2", "kind": "http2", "connections": 4, "requests_each": 8, "response_bytes": 1024,
+    "duration_s": 2, "omit_s": 1,
+}  # fmt: skip
 UDP_RR = RR | {"id": "udp-rr", "kind": "udp-rr", "tool": "transact", "omit_s": 1}
 
 LENIENT = Limits(

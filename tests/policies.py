@@ -23,6 +23,11 @@ class Filtered(Surroundings):
     target: Meddled
     covered: tuple[int, ...] | None = None
 
+    @classmethod
+    def of(cls, target: Meddled, covered: tuple[int, ...] | None = None) -> "Filtered":
+        """On the nodes of a target."""
+        return cls(target._namespace, target._endpoints, target, covered)
+
     @contextmanager
     def applied(
         self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
@@ -41,5 +46,5 @@ class Filtered(Surroundings):
 
 
 def enforcing() -> Plugin:
-    """A plugin that says so."""
-    return plugin("bridge-vxlan").model_copy(update={"policies": ("allow", "deny", "default-deny")})
+    """The plugin of the embedded target that says so."""
+    return plugin("ptp-rules")

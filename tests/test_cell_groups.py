@@ -1,9 +1,17 @@
+import json
+
 import pytest
 
 from steps.lib.cell_groups import GROUPS_MAX, cell_groups, cells_of
 from steps.lib.errors import InputError
 from steps.lib.plan import Block, make_plan
+from steps.lib.stage import retries_of
+from steps.run_cells import run_cells
+from tests.argo import Document, parameters, rendered, templates
 from tests.jobs import TCP, job, matrix
+
+OBJECT_BYTES_MAX = 500_000
+"""Of a Workflow: etcd takes 1.5 MB, and Argo's UI becomes slow long before."""
 
 
 def block(cells: int, duration_s: int) -> Block:
@@ -31,6 +39,46 @@ def test_a_block_of_very_many_cells_has_few_groups_of_about_the_same_size(durati
     assert 5 < len(groups) <= GROUPS_MAX
     sizes = [len(cells_of(of, group, ())) for group in groups]
     assert max(sizes) - min(sizes) <= 3
+
+
+def node(of: Block, group: str, number: int) -> Document:
+    """What Argo keeps of one try of a group, in its words; of values that it makes, long ones."""
+    template = templates(rendered("block.yaml"))["run-cells"]
+    given = {"campaign": "c" * 40, "block": of.id, "store": "s3://bucket/name", "group": group}
+    given["target"] = of.job.campaign.target.model_dump_json()
+    assert given.keys() == parameters(template, "inputs").keys()
+    put_out = [p | {"value": "v" * 200} for p in parameters(template, "outputs").values()]
+    name = "cnibench-campaign-x7k2p-r4vl9"
+    at, logs = "2026-11-28T00:00:00Z", {"name": "main-logs", "s3": {"key": f"{name}/{name}" * 2}}
+    return {
+        "id": f"{name}-{number:010}",
+        "name": f"{name}.run-cells({number}:{group})({number})",
+        "displayName": group,
+        "type": "Pod",
+        "templateName": "run-cells",
+        "templateScope": f"local/{name}",
+        "phase": "Failed",
+        "message": "m" * 300,
+        "boundaryID": f"{name}-{number:010}",
+        "startedAt": at,
+        "finishedAt": at,
+        "progress": "100/100",
+        "resourcesDuration": {"cpu": 10**6, "memory": 10**6},
+        "nodeFlag": {"retried": True},
+        "inputs": {"parameters": [{"name": n, "value": v} for n, v in given.items()]},
+        "outputs": {"parameters": put_out, "artifacts": [logs], "exitCode": "75"},
+        "children": [f"{name}-{number:010}"],
+        "hostNodeName": "node.of.some.length.example",
+    }
+
+
+def test_argo_keeps_a_block_of_very_many_cells_in_a_small_object() -> None:
+    """Although each group is tried as often as it can be, and the template is kept beside."""
+    of = block(2000, 60)
+    groups, tries = cell_groups(of, ids(of)), 1 + retries_of(run_cells)
+    # One more node stands above all tries of a group.
+    nodes = [node(of, group, n) for group in groups for n in range(tries + 1)]
+    assert len(json.dumps([rendered("block.yaml"), nodes])) < OBJECT_BYTES_MAX
 
 
 def test_only_what_is_missing_is_in_a_group() -> None:

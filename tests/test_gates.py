@@ -27,7 +27,7 @@ from tests.evidence import (
     with_record,
     with_stack,
 )
-from tests.jobs import RR, TCP, UDP
+from tests.jobs import HTTP, RR, TCP, UDP
 from tests.jobs import plugin as plugin_named
 
 
@@ -44,6 +44,20 @@ def encrypting(wire: Seen) -> Evidence:
     proof = plugin.paths["cross-node"].model_copy(update={"encrypted": True})
     claiming = plugin.model_copy(update={"paths": plugin.paths | {"cross-node": proof}})
     return replace(sound(), plugin=claiming, wire=wire)
+
+
+def with_http(served_per_s: float) -> Evidence:
+    """Of a server that counted so many requests a second; its answers go the other way."""
+    evidence = sound(HTTP)
+    assert evidence.record
+    limits = evidence.limits.model_copy(update={"foreign_wire_bits_per_s_max": 1e12})
+    effective = {**evidence.record.effective, "served_per_s": served_per_s}
+    record = replace(evidence.record, effective=effective)
+    return replace(evidence, record=record, limits=limits)
+
+
+def test_a_server_that_counts_what_the_client_does_passes() -> None:
+    assert first_failure(check_all(with_http(served_per_s=9_900.0))) is None
 
 
 WRONG = {
@@ -65,6 +79,7 @@ WRONG = {
     ),
     "parameters-agree": with_record(effective={**asked(sound().cell.traffic), "streams": 8}),
     "receiver-goodput": with_record(receiver_side=False),
+    "requests-served": with_http(served_per_s=5_000.0),
     "duration": with_record(duration_s=9.5),
     "intervals-enough": with_record(intervals=sound().record.intervals[:5]),  # type: ignore[union-attr]
     "cpu-window": with_record(intervals=tuple(Interval(t * 0.7, 0.7) for t in range(SECONDS))),

@@ -75,8 +75,18 @@ MISTAKES = {
         ),
         (
             "omit_s: 0",
-            "omit_s: 0\n    policy: {kind: l7}",
-            "12: traffic.0.policy.kind: 'l7' is not possible; write one of: allow, deny",
+            "omit_s: 0\n    scale: {pods: 101}",
+            "12: traffic.0.scale.pods: must be at most 100, found 101",
+        ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    scale: {endpoints_each: 2}",
+            "12: traffic.0.scale: neither `services` nor `pods`; write at least 1 of one",
+        ),
+        (
+            "omit_s: 0",
+            "omit_s: 0\n    policy: {kind: l8}",
+            "12: traffic.0.policy.kind: 'l8' is not possible; write one of: allow, deny",
         ),
         (
             "omit_s: 0",

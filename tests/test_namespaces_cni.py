@@ -86,7 +86,7 @@ def test_plugins_get_what_the_specification_says(recording: Runtime, tmp_path: P
         f"CNI_NETNS=/run/netns/{place}",
         f"CNI_PATH={tmp_path}",
     ]
-    assert added.address == "10.1.2.3"
+    assert added.address("ipv4") == "10.1.2.3"
 
 
 def test_an_error_of_a_plugin_is_told_in_its_own_words(tmp_path: Path) -> None:

@@ -90,10 +90,20 @@ def test_every_cell_of_every_matrix_is_to_run_or_says_why_not(
 
 
 def test_a_family_that_the_target_has_no_addresses_of_is_planned_with_the_reason() -> None:
-    ipv6 = TCP | {"id": "tcp-ipv6", "family": "ipv6"}
-    reasons = {c.id: c.unsupported_reason for _, c in make_plan(job(PLUGINS, of=matrix(TCP, ipv6)))}
-    assert reasons["cross-node.tcp-1"] is None
-    assert "IPv4 addresses only" in (reasons["cross-node.tcp-ipv6"] or "")
+    of = matrix(TCP, TCP | {"id": "tcp-ipv6", "family": "ipv6"})
+    made = job(("bridge-routes", "bridge-dual-stack"), of=of)
+    reasons = {(b.plugin.name, c.id): c.unsupported_reason for b, c in make_plan(made)}
+    assert reasons["bridge-routes", "cross-node.tcp-1"] is None
+    without = "the plugin's file states no addresses of family 'ipv6'"
+    assert reasons["bridge-routes", "cross-node.tcp-ipv6"] == without
+    assert reasons["bridge-dual-stack", "cross-node.tcp-ipv6"] is None
+    of_both = job(("host-network",), of=of)
+    campaign = of_both.campaign.model_copy(
+        update={"target": TargetSpec(kind="kubernetes", name="c", context="c")}
+    )
+    on_cluster = make_plan(of_both.model_copy(update={"campaign": campaign}))
+    found = {c.id: c.unsupported_reason or "" for _, c in on_cluster}
+    assert "IPv4 addresses only" in found["cross-node.tcp-ipv6"]
 
 
 def test_a_server_outside_that_pods_do_not_reach_is_planned_with_the_reason() -> None:
@@ -129,7 +139,9 @@ def test_more_pairs_than_the_target_has_room_for_are_unsupported() -> None:
 def test_services_beside_a_cell_are_unsupported_where_there_are_none() -> None:
     of = matrix(TCP | {"scale": {"services": 1000}})
     (cell,) = make_plan(job(PLUGINS[:1], of=of)).blocks[0].cells
-    assert cell.unsupported_reason == "the embedded target has no Services"
+    assert (cell.unsupported_reason or "").startswith("the embedded target has no Services, and")
+    (able,) = make_plan(job(("ptp-rules",), of=of)).blocks[0].cells
+    assert able.unsupported_reason is None
     assert cell.cell.columns["scale_endpoints"] == 1000
 
 

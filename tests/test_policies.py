@@ -18,7 +18,7 @@ CONTROL_PORT = 30522
 @pytest.mark.namespaces
 def test_a_policy_that_works_is_proven_and_timed() -> None:
     with bench(enforcing()) as block:
-        block.target.enforced = Filtered(block.target._namespace, block.target)
+        block.target.enforced = Filtered.of(block.target)
         row = block.row(RR | ALLOW)
     assert row["status"] == "ok", row["reason"]
     assert (row["policy"], row["policy_rules"]) == ("allow", 1)
@@ -34,7 +34,7 @@ def test_a_policy_that_covers_a_control_port_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("steps.lib.policing.EFFECT_TIMEOUT_S", 0.5)
     with bench(enforcing()) as block:
         covered = (CONTROL_PORT,)
-        block.target.enforced = Filtered(block.target._namespace, block.target, covered)
+        block.target.enforced = Filtered.of(block.target, covered)
         row = block.row(RR | ALLOW)
     assert row["status"] == "invalid"
     assert row["reason"].startswith("policy: before: a stranger passes on port 30523; after: a str")
@@ -43,7 +43,7 @@ def test_a_policy_that_covers_a_control_port_only(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.namespaces
 def test_a_plugin_that_enforces_nothing_cannot_be_asked_for_a_policy() -> None:
-    with bench(enforcing()) as block, pytest.raises(RefusedError, match="nobody who enforces"):
+    with bench() as block, pytest.raises(RefusedError, match="nobody who enforces"):
         block.row(RR | ALLOW)
 
 
@@ -58,6 +58,15 @@ def test_a_policy_that_the_plugin_lacks_is_planned_as_unsupported() -> None:
     assert reasons["cross-node"] is None
     assert reasons["in-pod"] == "a policy is between two pods, and path in-pod is not"
     assert reasons["host-to-pod"] == "a policy is between two pods, and path host-to-pod is not"
+
+
+def test_kinds_that_are_no_network_policy_are_planned_as_unsupported_with_the_reason() -> None:
+    kinds = ("l7", "cluster-wide")
+    of = matrix(*(TCP | {"id": kind, "policy": {"kind": kind}} for kind in kinds))
+    made = job(("bridge-vxlan",), of=of).model_copy(update={"plugins": (enforcing(),)})
+    reasons = {c.cell.traffic.id: c.unsupported_reason or "" for _, c in make_plan(made)}
+    assert reasons["l7"].startswith("the plugin's file states no policy of kind 'l7', and no Net")
+    assert reasons["cluster-wide"].endswith("a NetworkPolicy of Kubernetes is of one namespace")
 
 
 @pytest.mark.parametrize(

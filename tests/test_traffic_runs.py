@@ -32,6 +32,10 @@ RR = {"id": "t", "kind": "tcp-rr", "request_bytes": 1, "response_bytes": 1, "dur
 CRR = RR | {"kind": "tcp-crr", "duration_s": 1}
 DISTRIBUTION = RR | {"tool": "transact", "omit_s": 1}
 DATAGRAMS = DISTRIBUTION | {"kind": "udp-rr"}
+HTTP = {
+    "id": "t", "kind": "http2", "connections": 2, "requests_each": 4, "response_bytes": 1024,
+    "duration_s": 2, "omit_s": 1,
+}  # fmt: skip
 
 WINDOW_TOLERANCE = 0.03
 TRIES = 3
@@ -161,10 +165,11 @@ def parsed(found: Run, made: Traffic) -> ToolRecord:
         traffic(RR, request_bytes=64, response_bytes=4096, duration_s=1),
         traffic(DISTRIBUTION, request_bytes=64, response_bytes=4096), traffic(DATAGRAMS),
         traffic(DATAGRAMS, rate_per_s=2000, omit_s=0), traffic(DISTRIBUTION, kind="tcp-crr"),
+        traffic(HTTP), traffic(HTTP, kind="http1", requests_each=1),
     ],
     ids=[
         "tcp", "tcp-4-reverse", "udp-4", "tcp-2-both", "udp-reverse", "tcp-no-omit", "rr",
-        "rr-sizes", "distribution", "datagrams", "paced", "connections",
+        "rr-sizes", "distribution", "datagrams", "paced", "connections", "http2", "http1",
     ],
 )  # fmt: skip
 def test_a_run_does_what_was_asked_and_marks_its_window(pair: Pair, made: Traffic) -> None:
@@ -213,7 +218,7 @@ def test_a_host_of_several_addresses_answers_from_the_one_that_was_dialled(
     assert record.server_address == second
 
 
-ENDED = [traffic(each) for each in (TCP, UDP, RR, DISTRIBUTION, DATAGRAMS)]
+ENDED = [traffic(each) for each in (TCP, UDP, RR, DISTRIBUTION, DATAGRAMS, HTTP)]
 
 
 @pytest.mark.parametrize("made", ENDED, ids=lambda m: f"{m.kind}-{tool_for(m).name}")

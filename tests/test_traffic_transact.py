@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from steps.lib.tables import MEASUREMENTS
+from steps.lib.traffic.distribution import percentile
 from steps.lib.traffic.protocol import DocumentError, ToolRecord, VersionError
-from steps.lib.traffic.transact import Transact, percentile_ns
-from steps.lib.traffic.transact_document import End, Latency
+from steps.lib.traffic.transact import Transact
 from tests.outputs import output
 
 RR = output("transact-tcp-rr.jsonl")
@@ -77,13 +77,13 @@ def test_percentiles_are_those_of_the_values_within_a_bucket_s_width() -> None:
     low, count = 1 << 14, 128
     width = low // 128
     buckets = [(low + i * width, low + (i + 1) * width, 1) for i in range(count)]
-    latency = Latency(min=low, mean=float(low), max=2 * low - 1, stddev=0.0)
-    end = End(
-        event="end", seconds=1.0, transactions=count, lost=0, latency_ns=latency, histogram=buckets
-    )
-    assert percentile_ns(end, 50) == pytest.approx(1.5 * low, rel=0.008)
-    assert percentile_ns(end, 99.9) == pytest.approx(2 * low, rel=0.008)
-    assert percentile_ns(end, 100) == 2 * low - 1
+
+    def found(percent: float) -> float:
+        return percentile(buckets, percent, low, 2 * low - 1)
+
+    assert found(50) == pytest.approx(1.5 * low, rel=0.008)
+    assert found(99.9) == pytest.approx(2 * low, rel=0.008)
+    assert found(100) == 2 * low - 1
 
 
 def test_requests_without_an_answer_are_counted() -> None:

@@ -1,6 +1,6 @@
 """The report in brief, for a terminal or a pull request: its first screen, and what is missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -42,7 +42,7 @@ def brief(database: duckdb.DuckDBPyConnection, campaign: str | None) -> Brief:
     return Brief(
         chosen.title,
         _facts(chosen),
-        tuple(_notices(chosen, coverage.totals(outcomes))),
+        tuple(words.notices(chosen, outcomes, answers("environment"))),
         tuple(first_answer.summary(grid)),
         _verdicts(chosen, grid),
         _missing(coverage.reasons(outcomes)),
@@ -55,13 +55,6 @@ def _facts(campaign: Campaign) -> str:
         ran = f"run from {utc(campaign.began)} to {utc(campaign.ended)} UTC"
     size = words.size(campaign)
     return f"Campaign {campaign.name}, {ran}, target {campaign.target}: {size}."
-
-
-def _notices(campaign: Campaign, totals: dict[str, int]) -> Iterator[str]:
-    yield words.environment(campaign.environment_class)
-    if totals["missing"]:
-        planned = sum(totals.values())
-        yield f"Not complete: {totals['missing']} of {planned} planned runs are missing."
 
 
 def _verdicts(campaign: Campaign, grid: first_answer.Grid) -> Table:

@@ -14,6 +14,8 @@ from steps.lib.documents import suggest
 from steps.lib.errors import InputError
 from steps.lib.imports import ENVIRONMENT_CLASS
 
+HTTP = {"http1": "HTTP/1.1", "http2": "HTTP/2"}
+
 
 @dataclass(frozen=True)
 class Traffic:
@@ -25,7 +27,7 @@ class Traffic:
 
     @property
     def kind(self) -> str:
-        """tcp-stream, udp-stream, tcp-rr, tcp-crr or udp-rr."""
+        """tcp-stream, udp-stream, tcp-rr, tcp-crr, udp-rr, http1 or http2."""
         return str(self.document["kind"])
 
 
@@ -136,13 +138,18 @@ def _beside(entry: Mapping[str, Any]) -> str:
     if policy:
         found += f", policy {policy['kind']}"
         found += f" of {policy['rules']} rules" if policy["rules"] > 1 else ""
-    return found + (f", {scale['services']} Services beside" if scale else "")
+    for name, what in (("services", "Services beside"), ("pods", "pods started at once")):
+        if scale and scale.get(name):
+            found += f", {scale[name]} {what}"
+    return found
 
 
 def _alone(entry: Mapping[str, Any]) -> str:
     kind = entry["kind"]
     if kind.endswith("rr"):
         return _transactions(entry)
+    if kind in HTTP:
+        return _http(entry)
     if kind == "no-drop-stream":
         return f"UDP, highest rate with at most {entry['loss_percent_max']:g} % lost"
     label = f"TCP, {_streams(entry)}" if kind == "tcp-stream" else f"UDP at {_rate(entry)}"
@@ -159,6 +166,12 @@ def _transactions(entry: Mapping[str, Any]) -> str:
     }
     rate = entry.get("rate_per_s")
     return kinds[entry["kind"]] + (f" at {rate} per second" if rate else "")
+
+
+def _http(entry: Mapping[str, Any]) -> str:
+    many = entry["connections"] * entry.get("requests_each", 1)
+    at_once = f"{many} requests at once" if many > 1 else "1 request at a time"
+    return f"{HTTP[entry['kind']]}, {entry['response_bytes']} bytes, {at_once}"
 
 
 def _streams(entry: Mapping[str, Any]) -> str:

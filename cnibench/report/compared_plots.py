@@ -72,7 +72,7 @@ def _is_changed(rows: Rows) -> bool:
 def _title(metric: str) -> str:
     (found,) = find_metrics((metric,))
     better = "more" if found.higher_is_better else "less"
-    return f"{metric.replace('-', ' ').capitalize()} ({found.unit}, {better} is better)"
+    return f"{found.title} ({found.unit}, {better} is better)"
 
 
 @dataclass

@@ -39,7 +39,7 @@ class Row:
     cell: str
     verdict: str
     kind: str
-    unit: str
+    metric: str
     means: tuple[str, str]
     change: str
     interval: str
@@ -89,7 +89,7 @@ def _row(line: Line) -> Row:
         cell,
         f"{SIGNS.get(line.verdict, '')} {WORDS.get(line.verdict, line.verdict)}".strip(),
         KINDS.get(line.verdict, ""),
-        metric.unit,
+        f"{line.metric}, {metric.unit}",
         (_mean(line.values[0]), _mean(line.values[1])),
         percent(line.effect.ratio) if line.effect else change,
         interval.replace("-", MINUS),

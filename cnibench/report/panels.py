@@ -15,7 +15,7 @@ from cnibench.report.tables import Numbers
 from cnibench.report.words import is_control
 
 STREAMS = ("tcp-stream", "udp-stream", "no-drop-stream")
-TRANSACTIONS = ("tcp-rr", "tcp-crr", "udp-rr")
+TRANSACTIONS = ("tcp-rr", "tcp-crr", "udp-rr", "http1", "http2")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def contents(campaign: Campaign, answers: Answers) -> dict[str, Any]:
     return {
         "campaign": campaign,
         "words": words,
+        "notices": list(words.notices(campaign, outcomes, answers("environment"))),
         "lines": lines(campaign, outcomes),
         "legends": {name: legend(campaign, name) for name in ("speed", "cost", "life")},
         "verdicts": verdicts,
@@ -52,7 +53,6 @@ def contents(campaign: Campaign, answers: Answers) -> dict[str, Any]:
         "life": [(r, tables.spans(r, LIFE)) for r in answers("plugin-life")],
         "starts": tables.starts(campaign, answers("endpoint-start")),
         "nodes": answers("environment"),
-        "environments": len({r["environment_fingerprint"] for r in answers("environment")}),
         "raw": keys.key(
             "raw", campaign=campaign.name, block="BLOCK", cell="CELL", measurement_id="ID"
         ),

@@ -1,7 +1,9 @@
 """Sentences of the report that depend on the campaign: where it ran, what it may be used for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from cnibench.report import coverage
+from cnibench.report.answers import Row
 from cnibench.report.campaign import Campaign
 from cnibench.report.numbers import counted, short
 from steps.lib.models import PATHS
@@ -26,6 +28,30 @@ def environment(name: str) -> str:
     return ENVIRONMENTS.get(
         name, f"Environment class “{name}”. Numbers of different classes must not be compared."
     )
+
+
+def notices(campaign: Campaign, outcomes: Sequence[Row], nodes: Sequence[Row]) -> Iterator[str]:
+    """What must be known before any number is read."""
+    yield environment(campaign.environment_class)
+    totals = coverage.totals(outcomes)
+    planned = sum(totals.values())
+    if totals["missing"]:
+        yield (
+            f"Not complete, since it is running or was interrupted: {totals['missing']} of "
+            f"{planned} planned runs are missing. The command that started it resumes it."
+        )
+    if not totals["ok"]:
+        others = ", ".join(f"{count} {status}" for status, count in totals.items() if count)
+        why = next((f" Most often: {r.reason}." for r in coverage.reasons(outcomes)), "")
+        yield f"No run gave a number: {others or 'nothing was planned'}.{why}"
+    if len(set(campaign.plugins) - {campaign.baseline}) == 1:
+        yield "One plugin was asked for, so there is none to be better or worse than."
+    environments = len({row["environment_fingerprint"] for row in nodes})
+    if environments > 1:
+        yield (
+            f"The blocks ran in {environments} different environments (kernel, processor or tools "
+            "changed): numbers of different ones are not comparable."
+        )
 
 
 def size(campaign: Campaign) -> str:

@@ -70,3 +70,12 @@ create macro if not exists blocks_that_show(percent, deviation_of_logarithms) as
         )::bigint
     )
 );
+
+-- The mean of a group, of all its values or of none: what has no value must not drop
+-- out of it unseen. Counted are rows in which `of` has a value.
+create macro if not exists mean_of_all(value, of) as
+    if(count(value) = count(of), avg(value), null);
+
+-- Half the width of the 95 % interval of a group's mean; one value has none.
+create macro if not exists half_width_95(value) as
+    t_95(count(value) - 1) * stddev_samp(value) / sqrt(count(value));

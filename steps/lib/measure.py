@@ -16,6 +16,7 @@ from steps.lib.gates.state import connections_tracked
 from steps.lib.measured import Measured
 from steps.lib.models import PATHS, NoDropSearch
 from steps.lib.no_drop import search
+from steps.lib.placing import endpoints, more_pairs
 from steps.lib.plan import PlannedCell, cell_identity
 from steps.lib.policing import Policed, policed
 from steps.lib.reading import Ends, Window
@@ -23,12 +24,14 @@ from steps.lib.row import (
     beside_columns,
     component_columns,
     cost_columns,
+    population_columns,
     raw_document,
     record_columns,
 )
-from steps.lib.run import Run, endpoints, more_pairs, parsed, run_traffic, wait_until_quiet
+from steps.lib.run import Run, parsed, run_traffic, wait_until_quiet
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Sampled, Sampling
+from steps.lib.targets.protocol import Population
 from steps.lib.targets.wire import Seen
 from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Tool, ToolRecord
@@ -53,6 +56,7 @@ class Attempt:
     wire: Seen | None
     beside: tuple[beside.Ran, ...]
     policed: Policed | None
+    population: Population
 
 
 def measure(context: Context, planned: PlannedCell, state: BlockState) -> Measured:
@@ -85,7 +89,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
     tool, path = tool_for(traffic), PATHS[planned.cell.path]
     installed = look.fingerprint(target)
     with (
-        target.surroundings.populated(traffic.scale),
+        target.surroundings.populated(traffic.scale) as population,
         endpoints(target, path, tool, traffic) as ends,
         more_pairs(target, path, traffic) as more,
         nullcontext(look.probe_path_mtu(target, ends)) as probe,
@@ -105,7 +109,18 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
             policy.look_again()
     fingerprints = (installed, look.fingerprint(target))
     return Attempt(
-        tool, ends, probe, run, before, after, fingerprints, sampled, wire, tuple(ran), policy
+        tool,
+        ends,
+        probe,
+        run,
+        before,
+        after,
+        fingerprints,
+        sampled,
+        wire,
+        tuple(ran),
+        policy,
+        population,
     )
 
 
@@ -175,6 +190,7 @@ def _circumstances(attempt: Attempt) -> dict[str, Any]:
         "client_start_ms": ends.client.start_ms,
         "server_start_ms": ends.server.start_ms,
         "service_ready_ms": ends.server.service_ready_ms,
+        **population_columns(attempt.population),
         "policy_applied_ms": policy.applied_ms if policy else None,
         "policy_removed_ms": policy.removed_ms if policy else None,
     }

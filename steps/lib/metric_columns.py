@@ -17,8 +17,9 @@ MEASURED_TABLES = ("measurements", "blocks")
 
 NOT_MEASURED = frozenset({
     "repeat", "streams", "message_bytes", "request_bytes", "response_bytes", "offered_bits_per_s",
+    "requests_in_flight",
     "offered_transactions_per_s", "duration_s_asked", "omit_s", "attempt", "pairs", "load_streams",
-    "load_offered_bits_per_s", "scale_services", "scale_endpoints", "policy_rules",
+    "load_offered_bits_per_s", "scale_services", "scale_endpoints", "scale_pods", "policy_rules",
     "loss_percent_max",
 })  # fmt: skip
 """Numbers that say what was asked for, or which try it was."""

@@ -15,11 +15,11 @@ from itertools import product
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
+from steps.lib import lacking
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.models import (
     PATHS,
-    SERVICE_ADDRESSES,
     Cell,
     CpuComponents,
     NoDropSearch,
@@ -27,7 +27,6 @@ from steps.lib.models import (
     Plugin,
     Profile,
     Stream,
-    TargetSpec,
     Traffic,
     datagram_sizes,
 )
@@ -35,9 +34,6 @@ from steps.lib.tables import METHOD_VERSION
 
 Role = Literal["cell", "reference"]
 
-NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
-
-NO_IPV6 = "nodes and pods are given IPv4 addresses only, and only those are dialled"
 COVER_S = 4.0
 COVER_EACH_S = 0.25
 """What runs beside a cell begins two seconds before it and ends two after; each takes its start."""
@@ -45,8 +41,8 @@ COVER_EACH_S = 0.25
 AROUND_TRIAL_S = 0.8
 """What a run of a search takes beside its traffic: endpoints, probes, readings."""
 
-UDP_HEADERS_BYTES = 28
-"""IPv4 (20) and UDP (8) headers around a datagram's payload."""
+UDP_HEADERS_BYTES = {"ipv4": 28, "ipv6": 48}
+"""IPv4 (20) or IPv6 (40), and UDP (8) headers around a datagram's payload."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +100,12 @@ class Block:
 
     def _unsupported_cell(self, cell: Cell) -> str | None:
         target = self.job.campaign.target
-        return (
-            self.unsupported(cell.path)
-            or _family(cell)
-            or _target_lacks_pairs(target, cell)
-            or _policy_lacks(self.plugin, cell)
-            or _scale_lacks(target, cell)
-        )
+        return self.unsupported(cell.path) or lacking.cell_lacks(target, self.plugin, cell)
 
     def unsupported(self, path: PathName) -> str | None:
         """Why nothing can be measured on the path in this block, or None."""
-        return (
-            self.unsupported_reason
-            or _target_lacks(self.job.campaign.target, path)
-            or self.plugin.unsupported.get(path)
-            or (None if path in self.plugin.paths else NOT_STATED)
+        return self.unsupported_reason or lacking.path_lacks(
+            self.job.campaign.target, self.plugin, path
         )
 
 
@@ -214,73 +201,19 @@ def _wrong_target(job: Job, plugin: Plugin) -> str | None:
     return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
 
 
-def _family(cell: Cell) -> str | None:
-    """Why the cell cannot have the address family that it asks for."""
-    return NO_IPV6 if cell.traffic.family == "ipv6" else None
-
-
-def _target_lacks(target: TargetSpec, path: PathName) -> str | None:
-    """Why the path does not exist on the target, whatever the plugin."""
-    if PATHS[path].absent:
-        return PATHS[path].absent
-    if target.kind == "namespaces":
-        served = PATHS[path].address in SERVICE_ADDRESSES
-        return "the embedded target has no Services" if served else None
-    if "external" not in PATHS[path].kinds:
-        return None
-    if target.external_client is None:
-        return "the campaign names no `target.external_client`"
-    server, reachable = PATHS[path].server, target.external_client.reachable
-    if server is not None and server.kind == "external" and not reachable:
-        return "pods do not reach it: the target's `external_client` says `reachable: false`"
-    return None
-
-
-def _target_lacks_pairs(target: TargetSpec, cell: Cell) -> str | None:
-    """Why so many pairs cannot run at once, or None."""
-    pairs, path = pairs_of(cell.traffic), PATHS[cell.path]
-    if pairs == 1:
-        return None
-    if {path.client.kind, (path.server or path.client).kind} != {"pod"}:
-        return f"{pairs} pairs need pods at both ends, and path {cell.path} has one that is none"
-    if pairs > target.pairs_max:
-        return f"{pairs} pairs at once; the target's `pairs_max` is {target.pairs_max}"
-    return None
-
-
-def _policy_lacks(plugin: Plugin, cell: Cell) -> str | None:
-    """Why the cell's policy cannot be in force, or None."""
-    policy, path = cell.traffic.policy, PATHS[cell.path]
-    if policy is None:
-        return None
-    if policy.kind not in plugin.policies:
-        return f"the plugin's file states no policy of kind {policy.kind!r}"
-    if (path.client.kind, path.server and path.server.kind) != ("pod", "pod"):
-        return f"a policy is between two pods, and path {cell.path} is not"
-    if path.address == "node":
-        return f"on path {cell.path} the client's address may be translated to a node's"
-    return None
-
-
-def _scale_lacks(target: TargetSpec, cell: Cell) -> str | None:
-    """Why there cannot be more Services beside, or None."""
-    if cell.traffic.scale is not None and target.kind == "namespaces":
-        return "the embedded target has no Services"
-    return None
-
-
 def _check_datagrams(job: Job) -> None:
     for cell in job.matrix.cells:
         if PATHS[cell.path].address == "loopback":
             continue
         sizes = datagram_sizes(cell.traffic)
         for plugin, profile, name in product(job.plugins, job.profiles, sizes):
-            limit = pod_mtu(job, plugin, profile) - UDP_HEADERS_BYTES
+            mtu = pod_mtu(job, plugin, profile)
+            limit = mtu - UDP_HEADERS_BYTES[cell.traffic.family]
             if sizes[name] > limit and cell.path in plugin.paths:
                 raise InputError(
                     f"matrix {job.matrix.name}: traffic {cell.traffic.id}: {name}: "
                     f"{sizes[name]} does not fit unfragmented with plugin "
-                    f"{plugin.name} (pod MTU {limit + UDP_HEADERS_BYTES}); write at most {limit}"
+                    f"{plugin.name} (pod MTU {mtu}); write at most {limit}"
                 )
 
 

@@ -8,6 +8,8 @@ from steps.lib.models import DeviceRef
 from steps.lib.targets.observations import Counters, CpuTimes, DeviceCounters
 from steps.lib.targets.protocol import Endpoint, Node, Target
 
+LOOPBACKS = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+
 
 @dataclass(frozen=True)
 class Ends:
@@ -20,12 +22,16 @@ class Ends:
     @property
     def shared(self) -> bool:
         """Whether both ends live in one network namespace, so that its loopback carries all."""
-        return self.address.startswith("127.") or self.client.address == self.server.address
+        return self._by_loopback or self.client.address == self.server.address
+
+    @property
+    def _by_loopback(self) -> bool:
+        return self.address in LOOPBACKS.values()
 
     @property
     def own_address(self) -> str:
         """The server's own address at which what is sent to ``address`` comes in."""
-        return self.address if self.address.startswith("127.") else self.server.address
+        return self.address if self._by_loopback else self.server.address
 
     @property
     def probe_address(self) -> str:

@@ -10,7 +10,7 @@ from steps.lib.models import Stream, Traffic, UdpStream
 from steps.lib.models.components import IDLE
 from steps.lib.reading import Window
 from steps.lib.targets.observations import Sampled
-from steps.lib.targets.protocol import NodeFacts
+from steps.lib.targets.protocol import NodeFacts, Population
 from steps.lib.traffic.protocol import ToolRecord
 
 FIRST_PAIR_ONLY = (
@@ -76,12 +76,12 @@ def cost_columns(
         "packets_source": source,
         "cycles_per_packet": cycles / packets if packets and cycles is not None else None,
         "tcp_segments_sent": _both_ends(window, "Tcp.OutSegs"),
-        "udp_datagrams_received": window.stack(_receiver(traffic), "Udp.InDatagrams"),
+        "udp_datagrams_received": _datagrams(window, _receiver(traffic)),
         "client_interface_packets": window.device_packets("client", window.ends.client.device),
         "uplink_interface_packets": window.device_packets(
             "client-node", window.ends.client.node.uplink
         ),
-        "udp_receive_buffer_errors": window.stack(_receiver(traffic), "Udp.RcvbufErrors"),
+        "udp_receive_buffer_errors": _of_udp(window, _receiver(traffic), "RcvbufErrors"),
     }
 
 
@@ -103,6 +103,22 @@ def beside_columns(beside: Sequence[Ran], window: Window, record: ToolRecord) ->
         columns |= {"throughput_bits_per_s": sum(each), "pair_bits_per_s": each}
         columns["packets_source"] = "none: the packets of the first pair only are counted"
     return columns
+
+
+def population_columns(population: Population) -> dict[str, Any]:
+    """How long the pods took that were started at once; percentiles by nearest rank."""
+    if not population.pod_start_ms:
+        return {}
+    sorted_ms = sorted(population.pod_start_ms)
+
+    def rank(percent: int) -> float:
+        return sorted_ms[-(-len(sorted_ms) * percent // 100) - 1]
+
+    return {
+        "pods_started_ms": sorted_ms[-1],
+        "pod_start_ms_p50": rank(50),
+        "pod_start_ms_p99": rank(99),
+    }
 
 
 def component_columns(sampled: Sampled, frequency_hz: int) -> dict[str, Any]:
@@ -129,7 +145,16 @@ def _estimated_cycles(window: Window, facts: NodeFacts) -> float | None:
 
 def packets_received(window: Window, traffic: UdpStream) -> int:
     """Datagrams that the receiver's kernel gave to a socket."""
-    return window.stack(_receiver(traffic), "Udp.InDatagrams")
+    return _datagrams(window, _receiver(traffic))
+
+
+def _datagrams(window: Window, place: str) -> int:
+    return _of_udp(window, place, "InDatagrams")
+
+
+def _of_udp(window: Window, place: str, counter: str) -> int:
+    """Of both families: IPv6 has counters of its own (RFC 4113), for TCP it has none."""
+    return sum(window.stack(place, f"{group}.{counter}") for group in ("Udp", "Udp6"))
 
 
 def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
@@ -146,7 +171,8 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
         if {window.ends.client.kind, window.ends.server.kind} == {"host", "pod"}:
             return 0, f"none: {counter} of a node holds a tunnel's datagrams too"
         where = "the shared namespace" if window.ends.shared else "both ends"
-        return _both_ends(window, counter), f"{counter} of {where}"
+        places = ("client",) if window.ends.shared else ("client", "server")
+        return sum(_datagrams(window, place) for place in places), f"{counter} of {where}"
     if window.ends.shared:
         return window.stack("client", "Tcp.OutSegs"), "Tcp.OutSegs of the shared namespace"
     if isinstance(traffic, Stream) and traffic.direction != "both":

@@ -4,17 +4,14 @@ import shlex
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from steps.lib import beside
 from steps.lib.afterwards import afterwards
-from steps.lib.errors import RefusedError
-from steps.lib.models import Path, Placement, TcpStream, Traffic, UdpStream
-from steps.lib.plan import PlannedCell, pairs_of, run_time_s
+from steps.lib.plan import PlannedCell, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
-from steps.lib.targets.protocol import Endpoint, EndpointRequest, Process, Target
+from steps.lib.targets.protocol import Process, Target
 from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
 
 LISTEN_TIMEOUT_S = 5.0
@@ -23,7 +20,6 @@ SPARE_TIME_S = 15.0
 
 QUIET_SAMPLE_S = 0.1
 QUIET_TIMEOUT_S = 10.0
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass
@@ -43,57 +39,6 @@ class Run:
         if len(self.readings) < 2:
             return None
         return Window(self.readings["window-start"], self.readings["window-end"], ends)
-
-
-@contextmanager
-def endpoints(target: Target, path: Path, tool: Tool, traffic: Traffic) -> Iterator[Ends]:
-    """Fresh endpoints for one try: a new namespace copies settings when it is made."""
-    ports = (*tool.ports, *beside.load_ports(traffic))
-    with _pair_of_ends(target, path, ports, beside.load_groups(traffic)) as ends:
-        yield ends
-
-
-@contextmanager
-def more_pairs(target: Target, path: Path, traffic: Traffic) -> Iterator[list[beside.Companion]]:
-    """The pairs of a cell beyond its first one."""
-    with ExitStack() as stack:
-        more = []
-        for number in range(2, pairs_of(traffic) + 1):
-            assert isinstance(traffic, TcpStream | UdpStream), "only streams have pairs"
-            ports = (beside.pair_port(traffic, number),)
-            ends = stack.enter_context(_pair_of_ends(target, path, ports, (), f"-{number}"))
-            more.append(beside.pair(traffic, number, ends))
-        yield more
-
-
-@contextmanager
-def _pair_of_ends(
-    target: Target, path: Path, ports: tuple[int, ...], groups: tuple[str, ...], suffix: str = ""
-) -> Iterator[Ends]:
-    with ExitStack() as stack:
-
-        def made(name: str, place: Placement, published: tuple[int, ...] = ()) -> Endpoint:
-            place_of = (f"{name}{suffix}", place.kind, place.node_index)
-            request = EndpointRequest(*place_of, published, groups, path.by_name)
-            return stack.enter_context(target.endpoint(request))
-
-        server = made("server", path.server or path.client, ports if path.published else ())
-        client = server if path.server is None else made("client", path.client)
-        address = target.resolve(client, server) if path.by_name else _address(path, server)
-        yield Ends(client, server, address)
-
-
-def _address(path: Path, server: Endpoint) -> str:
-    addresses = {
-        "loopback": LOOPBACK,
-        "pod": server.address,
-        "node": server.node.address,
-        "service": server.service_address,
-    }
-    address = addresses[path.address]
-    if address is None:
-        raise RefusedError(f"{server.name} has no {path.address} address")
-    return address
 
 
 def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) -> Run:

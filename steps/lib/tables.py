@@ -40,7 +40,7 @@ _CELL_IDENTITY = (
     _text("path", "Who talks to whom"),
     _text(
         "traffic",
-        "tcp-stream, udp-stream, no-drop-stream (a search), tcp-rr, tcp-crr, udp-rr",
+        "tcp-stream, udp-stream, no-drop-stream (a search), tcp-rr, tcp-crr, udp-rr, http1, http2",
     ),
     _text("family", "Address family: ipv4, ipv6; null in rows from before it could be asked for"),
     _text("protocol", "Transport protocol"),
@@ -49,10 +49,11 @@ _CELL_IDENTITY = (
         "forward: the client sends; reverse: the server sends; both: both at once; null for "
         "transactions",
     ),
-    _count("streams", "Parallel streams"),
+    _count("streams", "Parallel streams; of HTTP, connections"),
     _count("message_bytes", "Size of one write or datagram; null for transactions", "byte"),
-    _count("request_bytes", "Size of a request; null for streams", "byte"),
-    _count("response_bytes", "Size of a response; null for streams", "byte"),
+    _count("request_bytes", "Size of a request; null for streams and HTTP", "byte"),
+    _count("response_bytes", "Size of a response; null for streams; of HTTP its body", "byte"),
+    _count("requests_in_flight", "HTTP requests at once, on all connections; null for others"),
     _count("offered_bits_per_s", "Stated UDP rate, all streams together", "bit/s"),
     _count(
         "offered_transactions_per_s", "Stated rate of requests; null: as fast as answered", "1/s"
@@ -213,6 +214,7 @@ MEASUREMENTS = (
     _number("jitter_us", "us", "UDP inter-arrival jitter (RFC 1889), as the receiver says"),
     _number("rtt_us_mean", "us", "TCP round trip under load, as the kernel says, mean of streams"),
     _number("transactions_per_s", "1/s", "Request/response pairs, or connections, per second"),
+    _count("failed_requests", "HTTP requests that had no response of status 2xx; null for others"),
     _number("latency_us_min", "us", "Shortest transaction"),
     _number("latency_us_mean", "us", "Mean of transactions"),
     _number("latency_us_p50", "us", "Median of transactions"),

@@ -13,6 +13,7 @@ BESIDE_IDENTITY = (
     count("load_offered_bits_per_s", "Stated rate of the load; null: as fast as it goes", "bit/s"),
     count("scale_services", "Services that the cluster has beside, called by nobody"),
     count("scale_endpoints", "Endpoints of all those Services"),
+    count("scale_pods", "Pods that were started at once before the cell, and stayed"),
     text("policy", "Kind of the policy that was in force on the server; null: none"),
     count("policy_rules", "Rules of that policy; the last lets the client in"),
     number("loss_percent_max", "%", "Loss that a run of a search may have and pass"),
@@ -26,6 +27,14 @@ BESIDE = (
         "the control plane's work and the rules' programming, with `scale_services` there already. "
         "Limit: tried every 50 ms; null on paths without a Service",
     ),
+    number(
+        "pods_started_ms",
+        "ms",
+        "From asking for `scale_pods` at once until all of them answered another node. Limit: who "
+        "asks and who answers share the machine on the embedded target",
+    ),
+    number("pod_start_ms_p50", "ms", "The same of single pods: the median, by nearest rank"),
+    number("pod_start_ms_p99", "ms", "Likewise; with fewer than 100 pods the slowest one"),
     number(
         "policy_applied_ms",
         "ms",

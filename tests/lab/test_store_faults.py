@@ -2,80 +2,26 @@
 
 import os
 import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from minio.error import MinioException
-from urllib3.exceptions import HTTPError
 
-from lab.programs import program
 from steps.lib.errors import InputError, TransientError
 from steps.lib.store import s3
-from steps.lib.store.s3 import S3Settings, S3Store
+from steps.lib.store.s3 import S3Store
 from tests.lab.labs import wait_until
+from tests.lab.minio import DISK_BYTES, PIECE_BYTES, Server, small_minio
 
 pytestmark = pytest.mark.lab
 
-KEY = "cnibench-test"
-DISK_BYTES = 24 * 2**20
-PIECE_BYTES = 2**20
-START_TIMEOUT_S = 30.0
 IMPATIENT_S = 1.0
-
-ON_A_SMALL_DISK = f'mount -t tmpfs -o size={DISK_BYTES} none "$1" && shift && exec "$@"'
-
-
-@dataclass(frozen=True)
-class Server:
-    """MinIO on loopback, with a disk of its own that nobody else sees."""
-
-    process: "subprocess.Popen[bytes]"
-    store: S3Store
-    disk: Path
-
-    def enlarge(self) -> None:
-        """Give it a larger disk: what is removed from MinIO is on its disk for minutes more."""
-        within = ["nsenter", "--mount", f"--target={self.process.pid}"]
-        remount = ["mount", "-o", f"remount,size={2 * DISK_BYTES}", str(self.disk)]
-        subprocess.run([*within, *remount], check=True)
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server with an empty bucket."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    minio = (str(program("minio")), "server", "--quiet", "--address", address, f"{tmp_path}/data")
-    environment = {"MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": KEY, "HOME": str(tmp_path)}
-    process = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", str(tmp_path), *minio],
-        env=os.environ | environment | {"MINIO_BROWSER": "off", "MINIO_UPDATE": "off"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        store = S3Store("results", "", S3Settings(f"http://{address}", KEY, KEY, None, "us-east-1"))
-        _make_bucket(store)
-        yield Server(process, store, tmp_path)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _make_bucket(store: S3Store) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            store.client.make_bucket(store.bucket)
-            return
-        except (MinioException, HTTPError):
-            assert time.monotonic() < deadline, "MinIO does not start"
-            time.sleep(0.2)
+    with small_minio(tmp_path) as server:
+        yield server
 
 
 def test_a_full_disk_is_said_and_what_was_stored_is_whole(server: Server) -> None:

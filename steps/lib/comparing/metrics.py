@@ -22,6 +22,7 @@ class Metric(Model):
     """One metric of a cell."""
 
     name: str
+    title: str = Field(description="Its name in a headline")
     unit: str
     sql: str = Field(description="Expression over a row of `measurements`; null if it has none")
     higher_is_better: bool

@@ -30,6 +30,7 @@ GATES: tuple[Gate, ...] = (
     machine.cpu_window,
     document.rate_offered,
     document.receiver_goodput,
+    document.requests_served,
     companions.companions,
     policy.policy,
     path.path_taken,

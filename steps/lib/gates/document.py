@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 
 from steps.lib.gates.base import Evidence, Found, gate, verdict
-from steps.lib.models import Stream, Traffic, Transactions, UdpStream
+from steps.lib.models import Http, Stream, Traffic, Transactions, UdpStream
 from steps.lib.row import packets_received
 from steps.lib.traffic import asked
 from steps.lib.traffic.protocol import ToolRecord, VersionError
@@ -150,6 +150,27 @@ def receiver_goodput(e: Evidence) -> Found:
     counted = packets_received(e.the_window, traffic) * traffic.message_bytes
     text = f"{said:.0f} bytes by the tool, {counted} bytes by the receiver's kernel"
     return verdict(said <= (1 + RECEIVED_TOLERANCE) * counted), text
+
+
+@gate(
+    evidence="Requests that the server counted between the ends of the window (nginx, "
+    "`stub_status`), against those that the client had answered",
+    source="the sender's number is not the receiver's; a server that answers from elsewhere",
+    cost="HTTP only: a request at each end of the window",
+    needs=("record",),
+)
+def requests_served(e: Evidence) -> Found:
+    """The server had as many requests as the client says were answered."""
+    traffic = e.cell.traffic
+    if not isinstance(traffic, Http):
+        return "not_applicable", "no HTTP"
+    metrics, seconds = e.the_record.metrics, e.the_record.duration_s
+    served = float(e.the_record.effective.get("served_per_s") or 0)
+    failed = float(metrics["failed_requests"] or 0) / seconds
+    answered = float(metrics["transactions_per_s"] or 0) + failed
+    allowed = RECEIVED_TOLERANCE * answered + 2 * traffic.requests_in_flight / seconds
+    text = f"{answered:.0f} a second by the client's count, {served:.0f} by the server's"
+    return verdict(abs(served - answered) <= allowed), text
 
 
 @gate(

@@ -3,7 +3,7 @@
 from steps.lib.beside import Ran
 from steps.lib.gates.base import AROUND, Evidence, Found, gate, verdict
 from steps.lib.gates.path import TCP_IP_HEADERS_BYTES, TCP_TIMESTAMPS_BYTES
-from steps.lib.models import PATHS, Transactions, UdpStream
+from steps.lib.models import PATHS, Http, Transactions, UdpStream
 from steps.lib.reading import Window
 
 WINDOW_TOLERANCE = 0.05
@@ -17,6 +17,9 @@ WIRE_TOLERANCE = 0.15
 """Headers are counted as the largest that there may be, windows differ by milliseconds."""
 
 ETHERNET_BYTES = 14
+
+HTTP_REQUEST_BYTES = 150
+"""h2load's longest: of HTTP/1.1, with the host's name and its own."""
 
 
 @gate(
@@ -150,7 +153,7 @@ def _add_companion(found: dict[str, float], ran: Ran, window: Window, headers: i
 def _explained_bytes(e: Evidence) -> dict[str, float]:
     """Bytes that the cell has each end put on the wire in the window, headers included."""
     traffic, record, wall_s = e.cell.traffic, e.the_record, e.the_window.cpu.wall_s
-    headers = TCP_IP_HEADERS_BYTES + TCP_TIMESTAMPS_BYTES + ETHERNET_BYTES
+    headers = TCP_IP_HEADERS_BYTES[traffic.family] + TCP_TIMESTAMPS_BYTES + ETHERNET_BYTES
     headers += e.plugin.mtu_overhead_bytes + ETHERNET_BYTES
     ends = ("client", "server")
     found = {end: float(e.the_window.stack(end, "Tcp.OutSegs")) * headers for end in ends}
@@ -161,6 +164,11 @@ def _explained_bytes(e: Evidence) -> dict[str, float]:
         datagrams = transactions * headers if traffic.protocol == "udp" else 0.0
         found["client"] += transactions * traffic.request_bytes + datagrams
         found["server"] += transactions * traffic.response_bytes + datagrams
+        return found
+    if isinstance(traffic, Http):
+        requests = float(record.metrics["transactions_per_s"] or 0) * wall_s
+        found["client"] += requests * HTTP_REQUEST_BYTES
+        found["server"] += float(record.effective["received_bytes"] or 0)
         return found
     sender = "server" if traffic.direction == "reverse" else "client"
     sent = float(record.metrics.get("sent_bits_per_s") or 0) / 8 * wall_s

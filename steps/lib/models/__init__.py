@@ -3,6 +3,7 @@
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, Model, Name
 from steps.lib.models.campaign import Campaign, ExternalClient, TargetSpec
 from steps.lib.models.components import Component, CpuComponents
+from steps.lib.models.http import Http
 from steps.lib.models.install import (
     Applied,
     Chart,
@@ -54,17 +55,19 @@ from steps.lib.models.plugin import (
     Plugin,
     TargetKind,
 )
-from steps.lib.models.policy import Policy
+from steps.lib.models.policy import NO_SUCH_OBJECT, Policy
 from steps.lib.models.profile import Entry, Profile
 from steps.lib.models.scale import Scale
 from steps.lib.models.source import Digest, Origin, Source
-from steps.lib.models.timed import Load
+from steps.lib.models.timed import AddressFamily, Load
 
 __all__ = [
     "CELL_ID_LENGTH_MAX",
+    "NO_SUCH_OBJECT",
     "PATHS",
     "PATH_NAMES",
     "SERVICE_ADDRESSES",
+    "AddressFamily",
     "AddressKind",
     "Applied",
     "Campaign",
@@ -83,6 +86,7 @@ __all__ = [
     "Feature",
     "Features",
     "HostNetwork",
+    "Http",
     "Limits",
     "Load",
     "Manifest",

@@ -35,9 +35,10 @@ class CniChain(Model):
     """Reference plugins called one after the other by the CNI specification.
 
     String values in ``plugins`` may hold placeholders that the target fills in per node:
-    ``{pod_cidr}``, ``{pod_mtu}`` (a number), ``{uplink}``, ``{underlay_cidr}``,
-    ``{pod_range_start}`` and ``{pod_range_end}`` (addresses inside the underlay reserved for this
-    node's pods), ``{state_dir}`` (where the plugin may keep its files).
+    ``{pod_cidr}``, ``{pod_cidr6}`` (IPv6, of the embedded target), ``{pod_mtu}`` (a number),
+    ``{uplink}``, ``{underlay_cidr}``, ``{pod_range_start}`` and ``{pod_range_end}`` (addresses
+    inside the underlay reserved for this node's pods), ``{state_dir}`` (where the plugin may keep
+    its files).
     """
 
     mechanism: Literal["cni-chain"]
@@ -46,6 +47,11 @@ class CniChain(Model):
         min_length=1, description="The `plugins` list of the CNI network configuration, in order"
     )
     inter_node: Annotated[Routes | Vxlan | SharedLink, Field(discriminator="kind")]
+    rules: Literal["nftables"] | None = Field(
+        default=None,
+        description="Of policies and Services, on the embedded target: one rule each in the nodes' "
+        "packet filter, looked at one after the other for each new connection",
+    )
 
 
 class HostNetwork(Model):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from steps.lib.models.base import CELL_ID_LENGTH_MAX, FieldError, Model, Name
+from steps.lib.models.http import Http
 from steps.lib.models.no_drop import NoDropSearch
 from steps.lib.models.path import PathName
 from steps.lib.models.timed import UDP_PAYLOAD_BYTES_MAX, Timed, check_shares
@@ -148,7 +149,7 @@ def datagram_sizes(traffic: "Traffic") -> dict[str, int]:
 
 
 Traffic = Annotated[
-    TcpStream | UdpStream | NoDropSearch | Transactions, Field(discriminator="kind")
+    TcpStream | UdpStream | NoDropSearch | Transactions | Http, Field(discriminator="kind")
 ]
 
 
@@ -197,22 +198,26 @@ class Cell(Model):
         search = traffic if isinstance(traffic, NoDropSearch) else None
         bulk = stream or search
         transactions = traffic if isinstance(traffic, Transactions) else None
+        http = traffic if isinstance(traffic, Http) else None
+        answered = transactions or http
         return {
             "path": self.path,
             "traffic": traffic.kind,
             "family": traffic.family,
             "protocol": traffic.protocol,
             "direction": bulk.direction if bulk else None,
-            "streams": bulk.streams if bulk else 1,
+            "streams": bulk.streams if bulk else http.connections if http else 1,
             "message_bytes": bulk.message_bytes if bulk else None,
             "request_bytes": transactions.request_bytes if transactions else None,
-            "response_bytes": transactions.response_bytes if transactions else None,
+            "response_bytes": answered.response_bytes if answered else None,
+            "requests_in_flight": http.requests_in_flight if http else None,
             "offered_bits_per_s": stream.rate_bits_per_s if stream else None,
             "offered_transactions_per_s": transactions.rate_per_s if transactions else None,
             "scale_services": traffic.scale.services if traffic.scale else 0,
             "scale_endpoints": (
                 traffic.scale.services * traffic.scale.endpoints_each if traffic.scale else 0
             ),
+            "scale_pods": traffic.scale.pods if traffic.scale else 0,
             "policy": traffic.policy.kind if traffic.policy else None,
             "policy_rules": traffic.policy.rules if traffic.policy else 0,
             "loss_percent_max": search.loss_percent_max if search else None,

@@ -5,11 +5,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from steps.lib.models.base import FieldError, Model, Name
-from steps.lib.models.install import Install
+from steps.lib.models.install import CniChain, Install
 from steps.lib.models.life import Cleanup, Needs, Ready, VersionCommand
 from steps.lib.models.path import PATHS, SERVICE_ADDRESSES, STATED_BY_EVERY_PLUGIN, PathName
-from steps.lib.models.policy import PolicyKind
+from steps.lib.models.policy import EnforcedKind
 from steps.lib.models.source import Source
+from steps.lib.models.timed import AddressFamily
 
 TargetKind = Literal["namespaces", "kubernetes"]
 
@@ -96,7 +97,12 @@ class Plugin(Model):
     ready: Ready = Ready()
     version: VersionCommand | None = None
     removes: Cleanup = Cleanup()
-    policies: tuple[PolicyKind, ...] = Field(
+    families: tuple[AddressFamily, ...] = Field(
+        default=("ipv4",),
+        min_length=1,
+        description="Families of addresses that its pods have; cells of others: unsupported",
+    )
+    policies: tuple[EnforcedKind, ...] = Field(
         default=(), description="Kinds of policies that it enforces; cells of others: unsupported"
     )
     features: Features = Features()
@@ -116,6 +122,30 @@ class Plugin(Model):
                 f"path {neither[0]!r} is missing; add it to `paths` with the devices that carry "
                 "it, or to `unsupported` with the reason",
                 "paths",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_family_has_a_way_between_nodes(self) -> Self:
+        if "ipv4" not in self.families:
+            raise FieldError("lacks ipv4, which nodes have always; add it", "families")
+        chain = self.install if isinstance(self.install, CniChain) else None
+        if "ipv6" in self.families and chain and chain.inter_node.kind != "routes":
+            raise FieldError(
+                f"ipv6 has no way between nodes by {chain.inter_node.kind!r}; write "
+                "`kind: routes` in install.inter_node, or leave ipv6 out",
+                "families",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_enforces_its_policies(self) -> Self:
+        chain = self.install if isinstance(self.install, CniChain) else None
+        if self.policies and "namespaces" in self.targets and not (chain and chain.rules):
+            raise FieldError(
+                "nobody enforces them on the embedded target; add `rules: nftables` to install, or "
+                "leave them out",
+                "policies",
             )
         return self
 

@@ -6,7 +6,14 @@ from pydantic import Field
 
 from steps.lib.models.base import Model
 
-PolicyKind = Literal["allow", "deny", "default-deny"]
+PolicyKind = Literal["allow", "deny", "default-deny", "l7", "cluster-wide"]
+EnforcedKind = Literal["allow", "deny", "default-deny"]
+"""Kinds that a NetworkPolicy can be; a plugin's own kinds of objects are not written yet."""
+
+NO_SUCH_OBJECT: dict[PolicyKind, str] = {
+    "l7": "no NetworkPolicy of Kubernetes can name methods and paths of HTTP",
+    "cluster-wide": "a NetworkPolicy of Kubernetes is of one namespace",
+}
 POLICY_RULES_MAX = 10_000
 
 
@@ -20,7 +27,8 @@ class Policy(Model):
     kind: PolicyKind = Field(
         description="`allow`: the client, by its labels, on the tool's ports. `deny`: everybody "
         "but the stranger, by its labels, since there are no rules that deny. `default-deny`: as "
-        "`allow`, beside a policy that closes every pod of the namespace"
+        "`allow`, beside a policy that closes every pod of the namespace. `l7` (methods of HTTP) "
+        "and `cluster-wide` (of no namespace): planned as unsupported, with the reason"
     )
     rules: int = Field(
         default=1,

@@ -86,12 +86,20 @@ def stack(net: Path) -> dict[str, int]:
     """
     found = pairs((net / "snmp").read_text()) | pairs((net / "netstat").read_text())
     found |= sockets((net / "sockstat").read_text())
+    if (net / "snmp6").exists():
+        found |= udp6((net / "snmp6").read_text())
     try:
         found |= conntrack((net / "stat/nf_conntrack").read_text())
         found["Conntrack.max"] = int(_CONNTRACK_MAX.read_text())
     except FileNotFoundError:
         pass  # The kernel tracks no connections.
     return found
+
+
+def udp6(text: str) -> dict[str, int]:
+    """``net/snmp6``: a line ``Udp6InDatagrams 12`` becomes ``Udp6.InDatagrams: 12``."""
+    fields = (line.split() for line in text.splitlines() if line.startswith("Udp6"))
+    return {name.replace("Udp6", "Udp6.", 1): int(value) for name, value in fields}
 
 
 def conntrack(text: str) -> dict[str, int]:

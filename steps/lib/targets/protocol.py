@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from steps.lib.models import EndpointKind, Plugin, Policy, Scale, TargetKind
+from steps.lib.models import AddressFamily, EndpointKind, Plugin, Policy, Scale, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
@@ -88,7 +88,8 @@ class EndpointRequest:
 
     ``published_ports`` are opened on the node for TCP and UDP; if ``headless``, they have only a
     name instead, which tells the endpoint's own address. ``groups`` are those of tools that shall
-    run in it beside a client and a server.
+    run in it beside a client and a server. ``family`` is of the addresses that it and its node are
+    known by.
     """
 
     name: str
@@ -97,6 +98,7 @@ class EndpointRequest:
     published_ports: tuple[int, ...] = ()
     groups: tuple[str, ...] = ()
     headless: bool = False
+    family: AddressFamily = "ipv4"
 
 
 class Process(Protocol):
@@ -131,11 +133,18 @@ def difference(before: Inventory, after: Inventory) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class Population:
+    """What was made for the time of a cell: of pods, the time until each answered."""
+
+    pod_start_ms: tuple[float, ...] = ()
+
+
 class Surroundings(Protocol):
     """What else there is while a cell is measured: policies with their trials, more Services."""
 
-    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
-        """Have so many Services beside for the time of the block.
+    def populated(self, scale: Scale | None) -> AbstractContextManager[Population]:
+        """Have so many Services and pods beside for the time of the block.
 
         Raises:
             RefusedError: there are none here, or the cluster does not take so many.

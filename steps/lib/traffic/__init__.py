@@ -1,12 +1,13 @@
 """Traffic tools. Adding one = one file beside this one, and one entry in ``TOOLS``."""
 
 from steps.lib.models import TcpStream, Traffic, Transactions
+from steps.lib.traffic.h2load import H2load
 from steps.lib.traffic.iperf3 import Iperf3
 from steps.lib.traffic.netperf import Netperf
 from steps.lib.traffic.protocol import Tool
 from steps.lib.traffic.transact import Transact
 
-TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf(), Transact())
+TOOLS: tuple[Tool, ...] = (Iperf3(), Netperf(), Transact(), H2load())
 
 
 NOT_OF_THE_TOOL = {"id", "paths", "tool", "load", "pairs", "policy", "scale", "family"}

@@ -14,6 +14,7 @@ from steps.lib.traffic.protocol import (
     Interval,
     ToolRecord,
     VersionError,
+    family_option,
 )
 
 PORT = 30521
@@ -83,8 +84,9 @@ class Iperf3:
     def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """``--json``, so that the client can embed the server's document in its own."""
         return (
-            "iperf3", "--server", "-4", "--bind", address, "--port", str(self._port), "--one-off",
-            "--idle-timeout", str(SERVER_IDLE_S), "--rcv-timeout", str(STALL_TIMEOUT_MS), "--json",
+            "iperf3", "--server", family_option(traffic), "--bind", address,
+            "--port", str(self._port), "--one-off", "--idle-timeout", str(SERVER_IDLE_S),
+            "--rcv-timeout", str(STALL_TIMEOUT_MS), "--json",
         )  # fmt: skip
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
@@ -96,7 +98,7 @@ class Iperf3:
         receives = ("--rcv-timeout", str(STALL_TIMEOUT_MS))
         directions = {"reverse": ("--reverse", *receives), "both": ("--bidir", *receives)}
         return (
-            "iperf3", "--client", address, "-4", "--port", str(self._port),
+            "iperf3", "--client", address, family_option(traffic), "--port", str(self._port),
             "--time", str(traffic.duration_s), "--omit", str(traffic.omit_s), "--interval", "1",
             "--parallel", str(traffic.streams), "--length", str(traffic.message_bytes),
             *_protocol_options(traffic),

@@ -13,6 +13,7 @@ from steps.lib.traffic.protocol import (
     Interval,
     ToolRecord,
     VersionError,
+    family_option,
 )
 
 CONTROL_PORT = 30522
@@ -86,13 +87,14 @@ class Netperf:
 
     def server_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """``-D``: stay in the foreground; ``-f``: one process; ``-N``: no debug file in /tmp."""
-        return "netserver", "-4", "-L", address, "-D", "-f", "-N", "-p", str(CONTROL_PORT)
+        where = (family_option(traffic), "-L", address, "-p", str(CONTROL_PORT))
+        return "netserver", *where, "-D", "-f", "-N"
 
     def client_command(self, traffic: Traffic, address: str) -> Sequence[str]:
         """Options after ``--`` belong to the test; ``-D`` there is TCP_NODELAY on both ends."""
         assert isinstance(traffic, Transactions), "tool_for gives netperf transactions only"
         return (
-            "netperf", "-4", "-H", address, "-p", str(CONTROL_PORT), "-P", "1",
+            "netperf", family_option(traffic), "-H", address, "-p", str(CONTROL_PORT), "-P", "1",
             "-t", _TESTS[traffic.kind], "-l", str(traffic.duration_s), "-D", str(-REPORT_STEP_S),
             "--", "-P", f",{DATA_PORT}", "-r", f"{traffic.request_bytes},{traffic.response_bytes}",
             "-D", "-b", "0", "-k", ",".join(SELECTION),

@@ -31,7 +31,6 @@ SELECTION = (
 FIXED = {
     "SOCKET_TYPE": "Stream",
     "PROTOCOL": "TCP",
-    "DEST_FAMILY": "2",  # AF_INET
     "BURST_SIZE": "0",  # one transaction in flight
     "LOCAL_NODELAY": "1",
     "REMOTE_NODELAY": "1",
@@ -42,9 +41,10 @@ FIXED = {
 
 _BANNER = re.compile(
     r"MIGRATED TCP (REQUEST/RESPONSE|Connect/Request/Response) TEST "
-    r"from \S+ \(\S*\) port \d+ AF_INET to \S+ \(\S*\) port \d+ AF_INET"
+    r"from \S+ \(\S*\) port \d+ (AF_INET6?) to \S+ \(\S*\) port \d+ (AF_INET6?)"
     r" : nodelay : demo(?: : first burst 0)?"
 )
+_FAMILIES = {"2": "AF_INET", "10": "AF_INET6"}
 _DECIMAL = r"([0-9]+(?:\.[0-9]+)?)"
 _REPORT = (
     rf"NETPERF_INTERIM_RESULT\[{{0}}\]={_DECIMAL}",
@@ -94,13 +94,16 @@ class Record:
 def read_record(output: bytes) -> Record:
     """The one complete record that ``output`` is; DocumentError says why it is not one."""
     lines = lines_of(output)
-    if not _BANNER.fullmatch(lines[0]):
+    banner = _BANNER.fullmatch(lines[0])
+    if not banner:
         raise DocumentError(f"netperf's output does not start with its banner: {lines[0][:80]!r}")
     reports = tuple(_reports(lines))
     fields = _fields(lines[1 + 4 * len(reports) :])
     for key, value in FIXED.items():
         if fields[key] != value:
             raise DocumentError(f"netperf's {key} is {fields[key]!r}, expected {value!r}")
+    if banner.group(2, 3) != (_FAMILIES.get(fields["DEST_FAMILY"]),) * 2:
+        raise DocumentError(f"netperf's DEST_FAMILY is {fields['DEST_FAMILY']!r}, not its banner's")
     record = Record(reports, fields)
     _check_complete(record)
     return record

@@ -85,6 +85,11 @@ class Clock(Protocol):
         """
 
 
+def family_option(traffic: Traffic) -> str:
+    """As ping, iperf3 and netperf are told of the address family."""
+    return {"ipv4": "-4", "ipv6": "-6"}[traffic.family]
+
+
 class Tool(Protocol):
     """One traffic tool."""
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from steps.lib.models import Traffic, Transactions
+from steps.lib.traffic.distribution import PERCENTILES, percentile
 from steps.lib.traffic.protocol import (
     Boundary,
     Bucket,
@@ -17,12 +18,10 @@ from steps.lib.traffic.protocol import (
     ToolRecord,
     VersionError,
 )
-from steps.lib.traffic.transact_document import Document, End, read_document
+from steps.lib.traffic.transact_document import Document, read_document
 
 PORT = 30524
 """Published as a NodePort too, so it lies in the range that Kubernetes has for them."""
-
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 
 _KINDS = {("tcp", "one"): "tcp-rr", ("tcp", "each"): "tcp-crr", ("udp", "one"): "udp-rr"}
 _BOUNDARIES: dict[bytes, Boundary] = {
@@ -134,7 +133,8 @@ def _metrics(document: Document) -> dict[str, float | int | None]:
         "latency_us_stddev": latency.stddev / 1e3,
     }
     for name, percent in PERCENTILES.items():
-        metrics[f"latency_us_{name}"] = percentile_ns(end, percent) / 1e3
+        found_ns = percentile(end.histogram, percent, latency.min, latency.max)
+        metrics[f"latency_us_{name}"] = found_ns / 1e3
     if document.start.protocol == "udp":
         asked = end.transactions + end.lost
         metrics |= {
@@ -143,18 +143,3 @@ def _metrics(document: Document) -> dict[str, float | int | None]:
             "lost_percent": 100 * end.lost / asked,
         }
     return metrics
-
-
-def percentile_ns(end: End, percent: float) -> float:
-    """Of the histogram, straight within its bucket: off by less than the bucket's width, 0.8 %.
-
-    Never outside of what was seen: the last bucket ends at the longest transaction.
-    """
-    rank = percent / 100 * end.transactions
-    seen = 0
-    for low, high, count in end.histogram:
-        if seen + count >= rank:
-            inside = low + (high - low) * (rank - seen) / count
-            return min(max(inside, end.latency_ns.min), end.latency_ns.max)
-        seen += count
-    raise AssertionError("the histogram holds all transactions; read_document has counted them")

@@ -1,5 +1,6 @@
 """Argo as its users meet it: by its server's API, as the UI speaks it, and by its command."""
 
+import copy
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from lab.layout import Lab
 from lab.programs import program
 from steps.lib.database import open_database
 from steps.lib.store import open_store
+from steps.lib.targets.kubernetes.api import NAMESPACE as NAMESPACE_ON_TARGET
+from steps.lib.targets.kubernetes.api import Api
 from tests.lab.labs import MGMT
 
 NAMESPACE = "argo"
@@ -160,14 +163,22 @@ class Argo:
 SMALL = {"plugin": "bridge-routes", "matrix": "smoke", "repeats": "1"}
 """Three cells of a second."""
 
-INTO_THE_CELLS_S = 5.0
-"""A pod takes some seconds to load its programs, and each of its cells takes some more."""
 
+def in_mid_cell(argo: Argo, api: Api, chosen: dict[str, str], stored: int = 0) -> tuple[str, str]:
+    """A campaign of which a cell is being measured: its name, and that of its block's workflow.
 
-def in_mid_cell(argo: Argo, **chosen: str) -> tuple[str, str]:
-    """A campaign of which a cell is being measured: its name, and that of its block's workflow."""
+    Args:
+        argo: Where it is run.
+        api: The target's.
+        chosen: In the form.
+        stored: How many cells of the campaign must be stored before.
+    """
     found = in_the_middle(argo, "run-cells", **chosen)
-    time.sleep(INTO_THE_CELLS_S)
+    cells = f"select count(*) from measurements where campaign = '{chosen['name']}'"
+    if stored:
+        argo.until(lambda: select(argo, cells) >= [(stored,)], f"{stored} cells are stored")
+    client = (api.core.read_namespaced_pod, "cnibench-client", NAMESPACE_ON_TARGET)
+    argo.until(lambda: api.get(*client) is not None, "a cell is measured", every_s=0.1)
     return found
 
 
@@ -202,6 +213,19 @@ def messages(workflow: Document) -> str:
     found = [workflow["status"].get("message", "")]
     found += [n.get("message", "") for n in workflow["status"].get("nodes", {}).values()]
     return "\n".join(filter(None, found))
+
+
+@contextmanager
+def without_secret(argo: Argo, name: str) -> Iterator[Document]:
+    """A Secret of the pipeline taken away for a while; what it was, to make another of it."""
+    secret = argo.get("secret", name)
+    for field in ("resourceVersion", "uid", "creationTimestamp"):
+        del secret["metadata"][field]
+    argo.kubectl("delete", "secret", "-n", "argo", name)
+    try:
+        yield copy.deepcopy(secret)
+    finally:
+        argo.kubectl("apply", "-n", "argo", "-f", "-", given=json.dumps(secret))
 
 
 @cache

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 TIMEOUT_S = 120
-SIZE = "1200,4000"
+WIDTH_PX = 1200
 QUIET = (
     "--headless",
     # It runs as root, in which it refuses its own sandbox, on a page of ours.
@@ -35,22 +35,24 @@ class Seen:
     complaints: list[str]
 
 
-def look(folder: Path, page: bytes, headers: Mapping[str, str]) -> Seen:
+def look(folder: Path, page: bytes, headers: Mapping[str, str], height_px: int = 4000) -> Seen:
     """Open a page in Chromium.
 
     Args:
         folder: For its profile and the picture; of this call alone.
         page: HTML.
         headers: Sent with it, policies among them.
+        height_px: How much of it is on the picture, from the top.
     """
     chromium = shutil.which("chromium")
     assert chromium, "chromium is absent: tests/lab/setup.sh installs it"
     folder.mkdir()
     picture = folder / "page.png"
-    where = (f"--user-data-dir={folder}", f"--screenshot={picture}", f"--window-size={SIZE}")
+    where = (f"--user-data-dir={folder}", f"--screenshot={picture}")
+    size = f"--window-size={WIDTH_PX},{height_px}"
     with _served(page, headers) as url:
         done = subprocess.run(
-            [chromium, *QUIET, *where, url],
+            [chromium, *QUIET, *where, size, url],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,

@@ -133,9 +133,9 @@ class Installer:
             return None
         evidence = [present.plugin.model_dump_json(), present.version]
         evidence += self._images(present.plugin)
-        for node in self.nodes:
-            hashes = self.agents.call(node.name, "hashes", directory=CNI_CONFIGURATIONS)
-            evidence.append(json.dumps(hashes, sort_keys=True))
+        asked = {name: {"directory": CNI_CONFIGURATIONS} for name in self._names}
+        hashes = self.agents.call_each("hashes", asked)
+        evidence += [json.dumps(hashes[name], sort_keys=True) for name in self._names]
         digest = hashlib.sha256(json.dumps(evidence).encode()).hexdigest()
         return Installation(present.version, digest)
 

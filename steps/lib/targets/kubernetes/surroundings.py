@@ -12,7 +12,7 @@ from steps.lib.targets.kubernetes import objects, population
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL, placed
-from steps.lib.targets.protocol import STRANGER, Endpoint
+from steps.lib.targets.protocol import STRANGER, Endpoint, Population
 
 API_VERSION = "networking.k8s.io/v1"
 KIND = "NetworkPolicy"
@@ -28,7 +28,7 @@ class Surroundings:
     api: Api
     agents: Agents
 
-    def populated(self, scale: Scale | None) -> AbstractContextManager[None]:
+    def populated(self, scale: Scale | None) -> AbstractContextManager[Population]:
         """Have so many Services beside for the time of the block."""
         return population.populated(self.api, scale)
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
-from steps.lib.models import Model
+from steps.lib.models import AddressFamily, Model
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.programs import ENVIRONMENT, run
 
@@ -53,17 +53,18 @@ class Attachment(Model):
         """Name of the network."""
         return str(self.conflist["name"])
 
-    @property
-    def address(self) -> str:
-        """The first address that ADD gave, without its prefix length.
+    def address(self, family: AddressFamily) -> str:
+        """The first address of a family that ADD gave, without its prefix length.
 
         Raises:
             RefusedError: it gave none.
         """
-        addresses: Any = (self.result or {}).get("ips")
-        if not addresses:
-            raise RefusedError(f"{self.name} gave {self.container_id} no address")
-        return str(addresses[0]["address"]).partition("/")[0]
+        given: Any = (self.result or {}).get("ips") or []
+        addresses = (str(each["address"]).partition("/")[0] for each in given)
+        found = next((a for a in addresses if (":" in a) == (family == "ipv6")), None)
+        if found is None:
+            raise RefusedError(f"{self.name} gave {self.container_id} no address of {family}")
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from typing import Any
 from pydantic import JsonValue
 
 from steps.lib.errors import CnibenchError, InputError, RefusedError
-from steps.lib.models import CniChain, Model
+from steps.lib.models import AddressFamily, CniChain, Model
 from steps.lib.targets.namespaces import netns, settings
 from steps.lib.targets.namespaces.cgroups import kill_all
 from steps.lib.targets.namespaces.cni import LOOPBACK, Attachment, Runtime
+from steps.lib.targets.namespaces.dual_stack import AT_ONCE_IPV6
 from steps.lib.targets.namespaces.files import write_durably
 from steps.lib.targets.namespaces.installer import Installed, Installer
 from steps.lib.targets.namespaces.layout import POD_DEVICE, Layout
@@ -109,6 +110,7 @@ class Endpoints:
         namespace = self.layout.namespace(node.name)
         with netlink(namespace) as own:
             mtu = own.link(node.uplink).mtu
+        node = self._known_by(node, request.family)
         return PlacedEndpoint(
             name=request.name,
             kind=request.kind,
@@ -118,6 +120,9 @@ class Endpoints:
             mtu_bytes=mtu,
             namespace=namespace,
         )
+
+    def _known_by(self, node: Node, family: AddressFamily) -> Node:
+        return node if family == "ipv4" else replace(node, address=self.layout.address6(node))
 
     def _planned(self, request: EndpointRequest, node: Node, installed: Installed) -> Pod:
         """Write down what is about to be made: it must be undone after a kill at any point."""
@@ -144,7 +149,9 @@ class Endpoints:
 
     def _attached(self, pod: Pod, request: EndpointRequest, node: Node) -> PlacedEndpoint:
         netns.create(pod.namespace)
-        set_now(pod.namespace, QUIET_IPV6)
+        installed = self.installer.current()
+        is_dual = installed is not None and "ipv6" in installed.plugin.families
+        set_now(pod.namespace, AT_ONCE_IPV6 if is_dual else QUIET_IPV6)
         settings.inherit(self.layout.namespace(node.name), pod.namespace)
         loopback, network = pod.attachments
         loopback = self.runtime.add(loopback)
@@ -169,8 +176,8 @@ class Endpoints:
         return PlacedEndpoint(
             name=request.name,
             kind=request.kind,
-            node=node,
-            address=network.address,
+            node=self._known_by(node, request.family),
+            address=network.address(request.family),
             device=POD_DEVICE,
             mtu_bytes=link.mtu,
             pair=pair,

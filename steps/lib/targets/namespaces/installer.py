@@ -10,7 +10,7 @@ from pathlib import Path
 
 from steps.lib.errors import InputError, RefusedError
 from steps.lib.models import CniChain, Model, Plugin
-from steps.lib.targets.namespaces import conflist, internode
+from steps.lib.targets.namespaces import conflist, dual_stack, internode
 from steps.lib.targets.namespaces.cni import NO_VERSION, Runtime
 from steps.lib.targets.namespaces.files import delete_durably, write_durably
 from steps.lib.targets.namespaces.layout import Layout
@@ -64,11 +64,15 @@ class Installer:
             self._refuse_other_binaries(plugin, plugin.install)
         record = Installed(install_id=install_id, plugin=plugin)
         write_durably(self.layout.installed_file, record.model_dump_json())
+        if "ipv6" in plugin.families:
+            dual_stack.set_up(layout)
         if isinstance(plugin.install, CniChain):
             for node, text in rendered.items():
                 self.layout.plugin_files(node).mkdir(parents=True, exist_ok=True)
                 write_durably(self.layout.conflist(node), text)
             internode.set_up(layout, plugin, plugin.install.inter_node)
+            if "ipv6" in plugin.families:
+                dual_stack.add_routes(layout)
 
     def installation(self) -> Installation | None:
         """Version and fingerprint of what is there now: files, binaries, devices and routes."""
@@ -97,6 +101,8 @@ class Installer:
         for node in self.layout.nodes:
             self._clean(plugin, node)
             shutil.rmtree(self.layout.conflist(node).parent, ignore_errors=True)
+        if "ipv6" in plugin.families:
+            dual_stack.take_down(self.layout)
         delete_durably(self.layout.installed_file)
 
     def _refuse_other_binaries(self, plugin: Plugin, chain: CniChain) -> None:

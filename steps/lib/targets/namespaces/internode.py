@@ -43,7 +43,8 @@ def read_back(layout: Layout, way: InterNode) -> list[str]:
         with netlink(layout.namespace(node.name)) as own:
             uplink = own.link(node.uplink)
             lines.append(f"{node.name} {uplink.name} mtu {uplink.mtu}")
-            peers = tuple(f"to {layout.pod_cidr(peer)} " for peer in layout.peers(node))
+            cidrs = [c(p) for p in layout.peers(node) for c in (layout.pod_cidr, layout.pod_cidr6)]
+            peers = tuple(f"to {cidr} " for cidr in cidrs)
             lines += [f"{node.name} {r}" for r in own.routes() if any(p in r for p in peers)]
             if isinstance(way, Vxlan):
                 lines += [f"{node.name} {line}" for line in _tunnel(own, way.device)]

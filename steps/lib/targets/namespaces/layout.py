@@ -8,7 +8,7 @@ network namespaces ``cnib-<target>.<role>``, the directory ``/run/cnibench/<targ
 
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from steps.lib.models import Plugin
@@ -17,6 +17,9 @@ from steps.lib.targets.protocol import Node
 RUN = Path("/run/cnibench")
 UNDERLAY = IPv4Network("10.89.0.0/24")
 PODS = IPv4Network("10.244.0.0/16")
+UNDERLAY6 = IPv6Network("fd89::/64")
+PODS6 = IPv6Network("fd8a::/48")
+"""Of plugins that have both families; unique local addresses (RFC 4193)."""
 UPLINK = "eth0"
 POD_DEVICE = "eth0"
 
@@ -108,6 +111,14 @@ class Layout:
         """Pods of a node, for plugins that give each node its own subnet."""
         return list(PODS.subnets(new_prefix=24))[self.index(node) + 1]
 
+    def pod_cidr6(self, node: Node) -> IPv6Network:
+        """The same of IPv6."""
+        return IPv6Network((int(PODS6[0]) + ((self.index(node) + 1) << 64), 64))
+
+    def address6(self, node: Node) -> str:
+        """IPv6 address on the underlay, with the last number of the IPv4 address."""
+        return str(UNDERLAY6[int(IPv4Address(node.address)) - int(UNDERLAY[0])])
+
     def pod_range(self, node: Node) -> tuple[IPv4Address, IPv4Address]:
         """First and last underlay address set apart for a node's pods, 64 a node."""
         first = 64 * (self.index(node) + 1)
@@ -122,6 +133,7 @@ class Layout:
         first, last = self.pod_range(node)
         return {
             "pod_cidr": str(self.pod_cidr(node)),
+            "pod_cidr6": str(self.pod_cidr6(node)),
             "pod_mtu": self.pod_mtu(plugin),
             "uplink": node.uplink,
             "underlay_cidr": str(UNDERLAY),

@@ -162,7 +162,10 @@ class Netlink:
         ]
 
     def static_neighbours(self) -> list[str]:
-        """Neighbour and forwarding entries that somebody set; learnt ones come and go."""
+        """Neighbour and forwarding entries that somebody set; learnt ones come and go.
+
+        So do groups that a device listens to, by what is up on it (IPv6 has one for all nodes).
+        """
         names = self._names()
         messages = [
             *self._route.get_neighbours(family=AF_INET),
@@ -176,7 +179,7 @@ class Netlink:
                 family=m["family"],
             )
             for m in messages
-            if m["state"] & NUD_PERMANENT
+            if m["state"] & NUD_PERMANENT and not _is_group(m.get_attr("NDA_LLADDR"))
         ]
 
     def queue_disciplines(self) -> list[str]:
@@ -217,6 +220,10 @@ def _link(message: Any) -> Link:
         peer=message.get_attr("IFLA_LINK") if kind == "veth" else None,
         details=dict(data["attrs"]) if data else {},
     )
+
+
+def _is_group(mac: str | None) -> bool:
+    return mac is not None and bool(int(mac.partition(":")[0], 16) & 1)
 
 
 def _words(**words: object) -> str:

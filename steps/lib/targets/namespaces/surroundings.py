@@ -1,4 +1,4 @@
-"""Trials of what reaches a pod. The plugins of this target have no policies to be tried."""
+"""Policies with trials of what reaches a pod; more Services, more pods."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -6,33 +6,59 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Policy, Scale
-from steps.lib.targets.namespaces import netns
-from steps.lib.targets.protocol import Endpoint
+from steps.lib.models import CniChain, Policy, Scale
+from steps.lib.targets.namespaces import netns, rules
+from steps.lib.targets.namespaces.crowd import crowd
+from steps.lib.targets.namespaces.endpoints import Endpoints
+from steps.lib.targets.protocol import Endpoint, Population
 
 BACKLOG = 16
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """``protocol.Surroundings``. ``namespace`` gives an endpoint's."""
+    """``protocol.Surroundings``. ``namespace`` gives an endpoint's, ``endpoints`` makes more."""
 
     namespace: Callable[[Endpoint], str]
+    endpoints: Endpoints
 
     @contextmanager
-    def populated(self, scale: Scale | None) -> Iterator[None]:
-        """Refuse, if any are asked for."""
-        if scale is not None:
+    def populated(self, scale: Scale | None) -> Iterator[Population]:
+        """Load the rules of Services, and start pods; there is no control plane to wait for."""
+        scale = scale or Scale.model_construct(services=0, pods=0)
+        if scale.services and not self._has_rules:
             raise RefusedError("the embedded target has no Services")
-        yield
+        with ExitStack() as stack:
+            if scale.services:
+                script = rules.service_rules(scale)
+                stack.enter_context(rules.loaded(self._nodes, rules.SERVICE_TABLE, script))
+            start_ms = stack.enter_context(crowd(self.endpoints, scale.pods))
+            yield Population(start_ms)
+
+    @property
+    def _nodes(self) -> list[str]:
+        layout = self.endpoints.layout
+        return [layout.namespace(node.name) for node in layout.nodes]
+
+    @property
+    def _has_rules(self) -> bool:
+        installed = self.endpoints.installer.current()
+        chain = installed.plugin.install if installed else None
+        return isinstance(chain, CniChain) and chain.rules is not None
 
     @contextmanager
     def applied(
         self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
     ) -> Iterator[None]:
-        """Refuse: the reference plugins know no policies."""
-        raise RefusedError("the embedded target has nobody who enforces a policy")
-        yield
+        """Load the policy's rules on the server's node; the reference plugins know none."""
+        if not self._has_rules:
+            raise RefusedError("the embedded target has nobody who enforces a policy")
+        layout = self.endpoints.layout
+        node = next(node for node in layout.nodes if node.name == server.node.name)
+        ends = (server.address, client.address)
+        script = rules.policy_rules(policy, *ends, ports, layout.pod_cidr(node))
+        with rules.loaded([layout.namespace(node.name)], rules.POLICY_TABLE, script):
+            yield
 
     @contextmanager
     def listening(self, server: Endpoint, ports: Sequence[int]) -> Iterator[None]:
@@ -40,7 +66,7 @@ class Surroundings:
         with ExitStack() as stack:
             for port in ports:
                 with netns.inside(self.namespace(server)):
-                    listener = stack.enter_context(socket.socket())
+                    listener = stack.enter_context(socket.socket(_family(server.address)))
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(("", port))
                 listener.listen(BACKLOG)
@@ -49,7 +75,7 @@ class Surroundings:
     def connects(self, client: Endpoint, address: str, port: int, timeout_s: float) -> bool:
         """Whether a connection comes about."""
         with netns.inside(self.namespace(client)):
-            trial = socket.socket()
+            trial = socket.socket(_family(address))
         with trial:
             trial.settimeout(timeout_s)
             try:
@@ -57,3 +83,7 @@ class Surroundings:
             except OSError:
                 return False
         return True
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET

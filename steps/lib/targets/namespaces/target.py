@@ -233,7 +233,7 @@ class NamespacesTarget:
     @property
     def surroundings(self) -> Surroundings:
         """What else there is around its endpoints."""
-        return Surroundings(self._namespace)
+        return Surroundings(self._namespace, self._endpoints)
 
     # ---------- readings
     def cpu(self) -> CpuTimes:
