@@ -19,7 +19,7 @@ from lab.layout import Lab, select
 from lab.programs import program
 from steps.lib.catalog import Catalog
 from steps.lib.cell_groups import GROUPS_MAX
-from steps.lib.models import PATHS, Matrix
+from steps.lib.models import Matrix
 from steps.lib.plan import run_time_s
 
 AIM_CELL_S = 3.0
@@ -138,9 +138,7 @@ def cells_of(block: dict[str, Any]) -> int:
 def traffic_s(matrix: Matrix, cells: int) -> float:
     """Seconds of traffic of so many cells; a plugin may have fewer paths than the matrix."""
     references = [run_time_s(matrix.reference)] * 2 if matrix.reference else []
-    # Nobody is outside of the cluster on Argo.
-    inside = [cell for cell in matrix.cells if PATHS[cell.path].client.kind != "external"]
-    mean_s = sum(run_time_s(cell.traffic) for cell in inside) / len(inside)
+    mean_s = sum(run_time_s(cell.traffic) for cell in matrix.cells) / len(matrix.cells)
     return sum(references) + (cells - len(references)) * mean_s
 
 

@@ -46,5 +46,5 @@ class Filtered(Surroundings):
 
 
 def enforcing() -> Plugin:
-    """A plugin that says so."""
-    return plugin("bridge-vxlan").model_copy(update={"policies": ("allow", "deny", "default-deny")})
+    """The plugin of the embedded target that says so."""
+    return plugin("ptp-rules")

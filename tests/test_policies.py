@@ -43,7 +43,7 @@ def test_a_policy_that_covers_a_control_port_only(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.namespaces
 def test_a_plugin_that_enforces_nothing_cannot_be_asked_for_a_policy() -> None:
-    with bench(enforcing()) as block, pytest.raises(RefusedError, match="nobody who enforces"):
+    with bench() as block, pytest.raises(RefusedError, match="nobody who enforces"):
         block.row(RR | ALLOW)
 
 
