@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.report import Figure, finish, options
 from steps.lib.database import open_database
-from steps.lib.store import collect, open_store
+from steps.lib.store import Store, collect, open_store
 from tests.minio import minio_server
 from tests.seaweedfs import seaweedfs_server
 from tests.store_rows import measurement, put_campaign, put_measurement
@@ -60,7 +60,7 @@ def _store(kind: str, folder: str) -> Iterator[str]:
 
 
 def _measured(address: str, cells: int, folder: str) -> list[Figure]:
-    _fill(address, cells)
+    _in_a_process("fill", address, folder, str(cells))
     single = _in_a_process("read", address, f"{folder}/first")
     collecting = _in_a_process("collect", address, f"{folder}/collector")
     again = _in_a_process("collect", address, f"{folder}/collector")
@@ -80,9 +80,8 @@ def _measured(address: str, cells: int, folder: str) -> list[Figure]:
     ]
 
 
-def _fill(address: str, cells: int) -> None:
+def _fill(store: Store, cells: int) -> None:
     """A campaign whose cells are copies of one under other names."""
-    store = open_store(address)
     put_campaign(store, CAMPAIGN)
     put_measurement(store, measurement(FIRST))
     prefixes = ("measurements/", "intervals/", "histograms/", "raw/")
@@ -96,21 +95,26 @@ def _fill(address: str, cells: int) -> None:
         assert all(pool.map(lambda of: store.create(*of), wanted))
 
 
-def _in_a_process(what: str, address: str, cache: str) -> dict[str, float]:
-    """Run one step with a cache of its own, and return its figures."""
-    words = [sys.executable, "-m", "benchmarks.collect", what, address]
+def _in_a_process(what: str, address: str, cache: str, *more: str) -> dict[str, float]:
+    """Run one step with a cache of its own, and return its figures.
+
+    A process begins with the peak memory of the one that starts it, so that does nothing itself.
+    """
+    words = [sys.executable, "-m", "benchmarks.collect", what, address, *more]
     environment = os.environ | {"XDG_CACHE_HOME": cache}
     found = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True)
     figures: dict[str, float] = json.loads(found.stdout)
     return figures
 
 
-def _step(what: str, address: str) -> None:
-    store = open_store(address, create=False)
+def _step(what: str, address: str, cells: str = "") -> None:
+    store = open_store(address, create=what == "fill")
     shutil.rmtree(store.cache, ignore_errors=True)  # A directory holds its own.
     started = time.perf_counter()
     found: dict[str, object] = {}
-    if what == "collect":
+    if what == "fill":
+        _fill(store, int(cells))
+    elif what == "collect":
         collect(store, CAMPAIGN)
     else:
         database = open_database(store)
@@ -127,4 +131,4 @@ def _step(what: str, address: str) -> None:
 
 
 if __name__ == "__main__":
-    _step(*sys.argv[1:]) if sys.argv[1:2] in (["read"], ["collect"]) else main()
+    _step(*sys.argv[1:]) if sys.argv[1:2] in (["fill"], ["read"], ["collect"]) else main()
