@@ -115,7 +115,12 @@ def test_parts_that_are_not_seen_are_read_once(
     put_measurement(directory, measurement("later"))
     read: list[str] = []
     original = DirectoryStore.read
-    monkeypatch.setattr(DirectoryStore, "read", lambda s, k: read.append(k) or original(s, k))
+
+    def reading(self: DirectoryStore, key: str) -> bytes:
+        read.append(key)
+        return original(self, key)
+
+    monkeypatch.setattr(DirectoryStore, "read", reading)
     assert values(directory, "select count(*) from histograms") == [6]
     assert [key for key in read if "second" in key or "collected" in key] == []
     mixed = [
