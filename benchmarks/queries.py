@@ -97,7 +97,8 @@ def _columns(scan: dict[str, Any]) -> frozenset[str]:
     """What a scan reads: the plan has one name or a list, and filters as text."""
     found = scan["extra_info"].get("Projections") or []
     named = {found} if isinstance(found, str) else set(found)
-    words = set(re.findall(r"\w+", str(scan["extra_info"].get("Filters"))))
+    filters = re.sub("'[^']*'", "", str(scan["extra_info"].get("Filters")))
+    words = set(re.findall(r"\w+", filters))
     known = {column.name for columns in TABLES.values() for column in columns}
     return frozenset((named | words) & known)
 
