@@ -1,0 +1,8 @@
+"""The benchmark of questions reads from DuckDB's plans what their bare scans are."""
+
+from benchmarks.queries import _columns
+
+
+def test_words_of_a_filters_text_are_no_columns() -> None:
+    found = {"Projections": ["cell"], "Filters": ["(path != 'cross-node')", "(role = 'cell')"]}
+    assert _columns({"extra_info": found}) == {"cell", "path", "role"}
