@@ -46,13 +46,13 @@ def main() -> None:
 
 
 def shortened(matrix: Matrix, seconds: int) -> Matrix:
-    """The same cells, each of so many seconds and without a warm-up."""
+    """The same cells, each of so many seconds, with a second of warm-up where it has any."""
     if not seconds:
         return matrix
     document = matrix.model_dump(mode="json")
     for traffic in (*document["traffic"], document["reference"]):
         if traffic:
-            traffic |= {"duration_s": seconds, "omit_s": 0}
+            traffic |= {"duration_s": seconds, "omit_s": min(1, traffic["omit_s"])}
     return Matrix.model_validate(document)
 
 

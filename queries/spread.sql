@@ -56,7 +56,7 @@ final as (
         -- Of one block there is none.
         stddev_samp(value) as value_deviation,
         100 * stddev_samp(value) / nullif(avg(value), 0) as deviation_percent,
-        list(value order by repeat) as runs,
+        list(value order by repeat, value) as runs,
     from long
     group by all
 )

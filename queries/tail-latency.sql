@@ -15,7 +15,14 @@ candidates_asked as (
 ),
 
 runs as materialized (
-    select campaign, cell, plugin, profile, measurement_id, latency_us_p99,
+    select
+        campaign,
+        cell,
+        plugin,
+        profile,
+        measurement_id,
+        latency_us_p99,
+        failed_requests,
     from comparable
     where
         traffic not like '%-stream'
@@ -36,6 +43,7 @@ of_runs as materialized (
         count(*) as blocks,
         min(latency_us_p99) as latency_us_p99_of_block_min,
         max(latency_us_p99) as latency_us_p99_of_block_max,
+        sum(failed_requests)::bigint as failed_requests,
     from runs
     group by all
 ),
@@ -104,6 +112,7 @@ final as (
         profile,
         coalesce(blocks, 0) as blocks,
         transactions,
+        failed_requests,
         latency_us_p50,
         latency_us_p90,
         latency_us_p99,

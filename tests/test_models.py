@@ -74,6 +74,18 @@ MISTAKES = {
             "12: traffic.0.scale.services: must be at most 10000, found 10001",
         ),
         (
+            "- id: tcp\n",
+            "- {id: h, kind: http1, connections: 1, response_bytes: 1000, duration_s: 1, "
+            "omit_s: 1}\n  - id: tcp\n",
+            "6: traffic.0.response_bytes: ",
+        ),
+        (
+            "- id: tcp\n",
+            "- {id: h, kind: http1, connections: 1, requests_each: 2, response_bytes: 64, "
+            "duration_s: 1, omit_s: 1}\n  - id: tcp\n",
+            "6: traffic.0.requests_each: 2 at once on a connection are for http2; write 1, and",
+        ),
+        (
             "omit_s: 0",
             "omit_s: 0\n    scale: {pods: 101}",
             "12: traffic.0.scale.pods: must be at most 100, found 101",
@@ -136,6 +148,27 @@ MISTAKES = {
             "paths:",
             "removes: {first: [{api_version: v1, kind: Node}]}\npaths:",
             "7: removes.first.0.name: is missing; add it",
+        ),
+        (
+            "paths:",
+            "families: [ipv6]\npaths:",
+            "7: families: lacks ipv4, which nodes have always; add it",
+        ),
+        (
+            "paths:",
+            "policies: [l7]\npaths:",
+            "7: policies.0: 'l7' is not possible; write one of: allow, deny, default-deny",
+        ),
+        (
+            "paths:",
+            "policies: [allow]\npaths:",
+            "7: policies: nobody enforces them on the embedded target; add `rules: nftables`",
+        ),
+        (
+            "install: {mechanism: host-network}\n",
+            "families: [ipv4, ipv6]\ninstall: {mechanism: cni-chain, plugins: [{type: a}], "
+            "inter_node: {kind: shared-link}}\n",
+            "6: families: ipv6 has no way between nodes by 'shared-link'; write `kind: routes`",
         ),
         ("name: plain", "name: plane", "1: name: is 'plane'; write 'plain', the name of the file"),
         ("name: plain", "extends: plain", "1: extends: runs in a circle: plain -> plain; take one"),

@@ -58,6 +58,7 @@ final as (
         (cpu_busy_s - cpu_idle_baseline_s)
             / nullif(cpu_window_s * work_rate, 0) as cpu_s_per_work,
         latency_us_p99,
+        failed_requests,
         lost_percent,
         cycles_per_packet,
         cycles_source,

@@ -81,12 +81,12 @@ def kind_of(value: object) -> str:
 
 
 def _problem(model: type[Model], detail: ErrorDetails, document: Any) -> Problem:
-    where = _in_document(document, detail["loc"])
     kind, context = detail["type"], detail.get("ctx", {})
     cause = context.get("error")
-    if isinstance(cause, FieldError):
-        where = (*where, *cause.location)
-    elif kind.startswith("union_tag"):
+    more = cause.location if isinstance(cause, FieldError) else ()
+    # Looked up as one: the name of a union's member may stand before the last step only.
+    where = _in_document(document, (*detail["loc"], *more))
+    if kind.startswith("union_tag"):
         where = (*where, context["discriminator"].strip("'"))
     field = ".".join(str(part) for part in where) or "document"
     return where, f"{field}: {_wrong(model, detail, where)}"

@@ -37,7 +37,7 @@ from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Tool, ToolRecord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """What was seen of one run and around it, before anything of it is judged.
 
@@ -109,18 +109,18 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
             policy.look_again()
     fingerprints = (installed, look.fingerprint(target))
     return Attempt(
-        tool,
-        ends,
-        probe,
-        run,
-        before,
-        after,
-        fingerprints,
-        sampled,
-        wire,
-        tuple(ran),
-        policy,
-        population,
+        tool=tool,
+        ends=ends,
+        probe=probe,
+        run=run,
+        before=before,
+        after=after,
+        fingerprints=fingerprints,
+        sampled=sampled,
+        wire=wire,
+        beside=tuple(ran),
+        policed=policy,
+        population=population,
     )
 
 
