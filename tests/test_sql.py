@@ -175,7 +175,9 @@ def test_every_answer_has_every_form(
         parquet = pq.read_table(io.BytesIO(forms["parquet"]))
         assert (parquet.column_names, parquet.num_rows) == (columns, len(answered.rows))
         assert forms["csv"].decode().startswith(",".join(columns))
-        assert len(forms["markdown"].splitlines()) == 2 + len(answered.rows)
+        markdown = forms["markdown"].decode().splitlines()
+        assert markdown[:2] == [f"> {answered.remark}", ""]
+        assert len(markdown) == 4 + len(answered.rows)
 
 
 def test_parquet_comes_from_the_command_too(filled: Store) -> None:

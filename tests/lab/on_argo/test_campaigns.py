@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -158,9 +157,9 @@ def test_a_block_that_is_ended_early_says_by_what_and_its_nodes_are_as_before(
     """Terminated, its exit handler does not run; its campaign's end puts back what it left."""
     case = ended[verb, stage]
     assert case.block["status"]["phase"] == "Failed"
-    assert re.search(rf"strategy:? '?{verb.title()}", messages(case.block))
-    put_back = [n["phase"] for n in nodes(case.block, "remove-plugin")][-1:]
-    assert put_back == (["Succeeded"] if verb == "stop" else [])
+    assert case.block["status"]["message"] == f"Stopped with strategy '{verb.title()}'"
+    put_back = [n["phase"] for n in nodes(case.block, "remove-plugin")]
+    assert ("Succeeded" in put_back) == (verb == "stop")
     assert set(untuned) == {"1"}
     assert case.left == untuned
     assert case.cells == int((verb, stage) == ("terminate", "run-cells"))
@@ -179,7 +178,7 @@ def test_resumed_it_runs_what_is_missing_although_pods_and_servers_go_away(
     assert [path for path, *_ in found] == PATHS, "each was measured, and once"
     assert [f for f in found if f[1] != "ok" and not f[2].startswith(TIMING)] == []
     assert any(status == "ok" for _, status, _ in found)
-    assert {n["displayName"] for n in nodes(block, "run-cells")} == {"cells-2-3-of-3"}
+    assert all("cells-2-3-of-3" in n["displayName"] for n in nodes(block, "run-cells"))
 
 
 def test_each_time_that_a_block_was_begun_is_on_record_with_how_it_ended(
