@@ -18,7 +18,6 @@ CONTROL_PORT = 30522
 @pytest.mark.namespaces
 def test_a_policy_that_works_is_proven_and_timed() -> None:
     with bench(enforcing()) as block:
-        block.target.enforced = Filtered.of(block.target)
         row = block.row(RR | ALLOW)
     assert row["status"] == "ok", row["reason"]
     assert (row["policy"], row["policy_rules"]) == ("allow", 1)
@@ -43,7 +42,7 @@ def test_a_policy_that_covers_a_control_port_only(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.namespaces
 def test_a_plugin_that_enforces_nothing_cannot_be_asked_for_a_policy() -> None:
-    with bench(enforcing()) as block, pytest.raises(RefusedError, match="nobody who enforces"):
+    with bench() as block, pytest.raises(RefusedError, match="nobody who enforces"):
         block.row(RR | ALLOW)
 
 
