@@ -2,8 +2,8 @@
 
 Needs a lab that is up, and what `make lab-status` says to read into the shell. One campaign of one
 plugin and one block is run; what the campaign's own pods take is shared by all of its blocks, so
-only the block's workflow is counted. For the time of the run the lab's catalog has the matrix with
-cells of ``--seconds`` each: what is beside the traffic does not depend on how long that lasts.
+only the block's workflow is counted. For the time of the run the lab's catalog has a matrix of the
+same cells of ``--seconds`` each: what is beside the traffic does not depend on how long that lasts.
 """
 
 import json
@@ -19,7 +19,7 @@ from lab.layout import Lab, select
 from lab.programs import program
 from steps.lib.catalog import Catalog
 from steps.lib.cell_groups import GROUPS_MAX
-from steps.lib.models import PATHS, Matrix
+from steps.lib.models import Matrix
 from steps.lib.plan import run_time_s
 
 AIM_CELL_S = 3.0
@@ -40,38 +40,47 @@ def main() -> None:
     arguments = parser.parse_args()
     matrix = shortened(Catalog().matrices.load(arguments.matrix), arguments.seconds)
     with in_catalog(Lab(arguments.name), matrix):
-        campaign, block = run(arguments.plugin, arguments.matrix)
+        campaign, block = run(arguments.plugin, matrix.name)
     found = figures(block, matrix)
     finish("argo", [*found, *sizes(campaign, block)], arguments.json)
 
 
 def shortened(matrix: Matrix, seconds: int) -> Matrix:
-    """The same cells, each of so many seconds and without a warm-up."""
+    """The same cells, each of so many seconds, with a second of warm-up where it has any.
+
+    Its name is its own: who ends this in the middle leaves nothing that passes for the other.
+    """
     if not seconds:
         return matrix
-    document = matrix.model_dump(mode="json")
+    document = matrix.model_dump(mode="json") | {"name": f"{matrix.name}-{seconds}s"}
     for traffic in (*document["traffic"], document["reference"]):
         if traffic:
-            traffic |= {"duration_s": seconds, "omit_s": 0}
+            traffic |= {"duration_s": seconds, "omit_s": min(1, traffic["omit_s"])}
     return Matrix.model_validate(document)
 
 
 @contextmanager
 def in_catalog(lab: Lab, matrix: Matrix) -> Iterator[None]:
-    """Have the lab's catalog hold this matrix, in place of its own of that name."""
-    file = f"{matrix.name}.yaml"
-    own = json.loads(kubectl(lab, "get", "configmap", MATRICES, "-o", "json"))["data"][file]
-    patch(lab, file, matrix.model_dump_json())
+    """Have the lab's catalog hold this matrix, and its form offer it, unless they do anyway."""
+    if matrix.name in Catalog().matrices.names:
+        yield
+        return
+    file, place = f"{matrix.name}.yaml", ("workflowtemplate", "cnibench-plugin")
+    form = json.loads(kubectl(lab, "get", *place, "-o", "json"))["spec"]["arguments"]["parameters"]
+    (index,) = (i for i, field in enumerate(form) if field["name"] == "matrix")
+    offered = [name for name in form[index]["enum"] if name != matrix.name]
+
+    def offer(names: list[str], text: str | None) -> None:
+        body = {"op": "replace", "path": f"/spec/arguments/parameters/{index}/enum", "value": names}
+        kubectl(lab, "patch", *place, "--type=json", f"--patch={json.dumps([body])}")
+        data = json.dumps({"data": {file: text}})
+        kubectl(lab, "patch", "configmap", MATRICES, "--type=merge", f"--patch={data}")
+
+    offer([*offered, matrix.name], matrix.model_dump_json())
     try:
         yield
     finally:
-        patch(lab, file, own)
-
-
-def patch(lab: Lab, file: str, text: str) -> None:
-    """Replace a file of the lab's catalog."""
-    body = json.dumps({"data": {file: text}})
-    kubectl(lab, "patch", "configmap", MATRICES, "--type=merge", f"--patch={body}")
+        offer(offered, None)
 
 
 def run(plugin: str, matrix: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -138,9 +147,7 @@ def cells_of(block: dict[str, Any]) -> int:
 def traffic_s(matrix: Matrix, cells: int) -> float:
     """Seconds of traffic of so many cells; a plugin may have fewer paths than the matrix."""
     references = [run_time_s(matrix.reference)] * 2 if matrix.reference else []
-    # Nobody is outside of the cluster on Argo.
-    inside = [cell for cell in matrix.cells if PATHS[cell.path].client.kind != "external"]
-    mean_s = sum(run_time_s(cell.traffic) for cell in inside) / len(inside)
+    mean_s = sum(run_time_s(cell.traffic) for cell in matrix.cells) / len(matrix.cells)
     return sum(references) + (cells - len(references)) * mean_s
 
 

@@ -1,23 +1,26 @@
-"""What collecting ten thousand cells in a bucket costs, and what it saves the next reader.
+"""What collecting ten thousand cells costs, and what it saves the next reader.
 
-The bucket is one of SeaweedFS on this machine, the server of the tests, or with ``--minio`` one of
-MinIO. Every step runs in a process of its own, with nothing in its cache. With twice as many cells
-memory should be about the same: ``--cells 10000 20000``.
+The store is a bucket of SeaweedFS on this machine, the server of the tests, with ``--minio`` one of
+MinIO, or with ``--directory`` none. Every step runs in a process of its own, with nothing in its
+cache. With twice as many cells memory should be about the same: ``--cells 10000 20000``.
 """
 
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.report import Figure, finish, options
 from steps.lib.database import open_database
-from steps.lib.store import collect, open_store
+from steps.lib.store import Store, collect, open_store
 from tests.minio import minio_server
 from tests.seaweedfs import seaweedfs_server
 from tests.store_rows import measurement, put_campaign, put_measurement
@@ -26,25 +29,38 @@ CELLS = 10_000
 """Each is a row, its intervals, its histogram and its raw output: 40,000 objects."""
 
 CAMPAIGN = "demo"
+FIRST = "cell-00000"
 
 
 def main() -> None:
     """For each number of cells: fill a bucket, read it, collect it, read it again."""
     parser = options(__doc__ or "")
     parser.add_argument("--cells", type=int, nargs="+", default=[CELLS], help="cells of a campaign")
-    parser.add_argument("--minio", action="store_true", help="in MinIO, which the lab compiles")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--minio", action="store_true", help="in MinIO, which the lab compiles")
+    where.add_argument("--directory", action="store_true", help="in no bucket but a directory")
     arguments = parser.parse_args()
-    make_server = minio_server if arguments.minio else seaweedfs_server
+    kind = "MinIO" if arguments.minio else "a directory" if arguments.directory else "SeaweedFS"
     for cells in arguments.cells:
-        with tempfile.TemporaryDirectory() as folder, make_server(Path(folder)) as server:
-            os.environ |= server.environment
-            figures = _measured(f"s3://{server.new_bucket()}/results", cells, folder)
-        name = "MinIO" if arguments.minio else "SeaweedFS"
-        finish(f"{cells} cells in a bucket of {name}", figures, arguments.json)
+        with tempfile.TemporaryDirectory() as folder, _store(kind, folder) as address:
+            figures = _measured(address, cells, folder)
+        finish(f"{cells} cells in {kind}", figures, arguments.json)
+
+
+@contextmanager
+def _store(kind: str, folder: str) -> Iterator[str]:
+    """Address of an empty store."""
+    if kind == "a directory":
+        yield f"{folder}/results"
+        return
+    make_server = minio_server if kind == "MinIO" else seaweedfs_server
+    with make_server(Path(folder)) as server:
+        os.environ |= server.environment
+        yield f"s3://{server.new_bucket()}/results"
 
 
 def _measured(address: str, cells: int, folder: str) -> list[Figure]:
-    _fill(address, cells)
+    _in_a_process("fill", address, folder, str(cells))
     single = _in_a_process("read", address, f"{folder}/first")
     collecting = _in_a_process("collect", address, f"{folder}/collector")
     again = _in_a_process("collect", address, f"{folder}/collector")
@@ -64,28 +80,41 @@ def _measured(address: str, cells: int, folder: str) -> list[Figure]:
     ]
 
 
-def _fill(address: str, cells: int) -> None:
-    store = open_store(address)
+def _fill(store: Store, cells: int) -> None:
+    """A campaign whose cells are copies of one under other names."""
     put_campaign(store, CAMPAIGN)
+    put_measurement(store, measurement(FIRST))
+    prefixes = ("measurements/", "intervals/", "histograms/", "raw/")
+    objects = {o.key: store.read(o.key) for p in prefixes for o in store.objects(p)}
     with ThreadPoolExecutor(8) as pool:
-        rows = (measurement(f"cell-{number:05}") for number in range(cells))
-        assert all(pool.map(lambda row: put_measurement(store, row), rows))
+        wanted = (
+            (key.replace(FIRST, f"cell-{number:05}"), data)
+            for number in range(1, cells)
+            for key, data in objects.items()
+        )
+        assert all(pool.map(lambda of: store.create(*of), wanted))
 
 
-def _in_a_process(what: str, address: str, cache: str) -> dict[str, float]:
-    """Run one step with a cache of its own, and return its figures."""
-    words = [sys.executable, "-m", "benchmarks.collect", what, address]
+def _in_a_process(what: str, address: str, cache: str, *more: str) -> dict[str, float]:
+    """Run one step with a cache of its own, and return its figures.
+
+    A process begins with the peak memory of the one that starts it, so that does nothing itself.
+    """
+    words = [sys.executable, "-m", "benchmarks.collect", what, address, *more]
     environment = os.environ | {"XDG_CACHE_HOME": cache}
     found = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True)
     figures: dict[str, float] = json.loads(found.stdout)
     return figures
 
 
-def _step(what: str, address: str) -> None:
-    store = open_store(address, create=False)
+def _step(what: str, address: str, cells: str = "") -> None:
+    store = open_store(address, create=what == "fill")
+    shutil.rmtree(store.cache, ignore_errors=True)  # A directory holds its own.
     started = time.perf_counter()
     found: dict[str, object] = {}
-    if what == "collect":
+    if what == "fill":
+        _fill(store, int(cells))
+    elif what == "collect":
         collect(store, CAMPAIGN)
     else:
         database = open_database(store)
@@ -102,4 +131,4 @@ def _step(what: str, address: str) -> None:
 
 
 if __name__ == "__main__":
-    _step(*sys.argv[1:]) if sys.argv[1:2] in (["read"], ["collect"]) else main()
+    _step(*sys.argv[1:]) if sys.argv[1:2] in (["fill"], ["read"], ["collect"]) else main()

@@ -19,6 +19,7 @@ from steps.lib.plan import make_plan, run_time_s
 CAMPAIGN = Path(__file__).with_suffix(".yaml")
 
 OF_GATES: tuple[tuple[ModuleType, str], ...] = (
+    (evidence, "probe_path_mtu"),
     (evidence, "look_before"),
     (evidence, "look_after"),
     (evidence, "fingerprint"),

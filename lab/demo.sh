@@ -23,6 +23,23 @@ run_file() {
         workflows/runs/2026-11-27-lab-demo.yaml
 }
 
+# look: the phase of the workflow; how far it is goes to standard error.
+look() {
+    argo get "$workflow" --output json | python3 -c '
+import json, sys
+
+status = json.load(sys.stdin)["status"]
+pods = [n for n in status.get("nodes", {}).values() if n["type"] == "Pod"]
+plans = [n for n in pods if n["templateName"] == "plan-blocks"]
+told = [p for n in plans for p in n.get("outputs", {}).get("parameters", [])]
+planned = sum(len(json.loads(p["value"])) for p in told if p["name"] == "blocks")
+blocks = [n for n in pods if n["templateName"] == "run-block"]
+done = [n for n in blocks if n["phase"] in ("Succeeded", "Failed", "Error")]
+now = [n["displayName"] for n in blocks if n["phase"] == "Running"]
+print(f"[demo] {len(done)} of {planned} blocks", *now, file=sys.stderr)
+print(status.get("phase", ""))'
+}
+
 # again: the same campaign as a file.
 again() {
     local name
@@ -37,22 +54,11 @@ chosen=()
 workflow="$(argo submit --from workflowtemplate/cnibench-campaign --output name "${chosen[@]}" \
     --parameter name="$campaign" --parameter matrix="$matrix" --parameter repeats=1)"
 echo "[demo] workflow $workflow; follow it: argo watch $workflow"
-phase=""
-while [[ ! $phase =~ ^(Succeeded|Failed|Error)$ ]]; do
+phase="" silent=0
+while [[ ! $phase =~ ^(Succeeded|Failed|Error)$ && $silent -lt 20 ]]; do
     sleep 15
-    phase="$(argo get "$workflow" --output json | python3 -c '
-import json, sys
-
-status = json.load(sys.stdin)["status"]
-pods = [n for n in status.get("nodes", {}).values() if n["type"] == "Pod"]
-plans = [n for n in pods if n["templateName"] == "plan-blocks"]
-told = [p for n in plans for p in n.get("outputs", {}).get("parameters", [])]
-planned = sum(len(json.loads(p["value"])) for p in told if p["name"] == "blocks")
-blocks = [n for n in pods if n["templateName"] == "run-block"]
-done = [n for n in blocks if n["phase"] in ("Succeeded", "Failed", "Error")]
-now = [n["displayName"] for n in blocks if n["phase"] == "Running"]
-print(f"[demo] {len(done)} of {planned} blocks", *now, file=sys.stderr)
-print(status.get("phase", ""))')"
+    # A server that is just being started anew is no end of the campaign.
+    phase="$(look)" && silent=0 || silent=$((silent + 1))
 done
 status=0
 argo get "$workflow" || status=$?

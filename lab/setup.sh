@@ -94,8 +94,16 @@ link_programs() {
 link_image() {
     local entry
     entry="$(lab/images/build.sh "$1")"
+    touch "$entry"
+    forget_unused "$(dirname "$entry")"
     ln --symbolic --force --no-dereference "$entry/image.tar" ".tools/lab/images/$1.tar"
     cp "$entry/references" ".tools/lab/images/$1.references"
+}
+
+# Each change of the code makes another image of a gigabyte: those that no clone asked for in a day go.
+# Where one was still linked, set-up makes it again.
+forget_unused() {
+    find "$1" -mindepth 1 -maxdepth 1 -type d -mtime +0 -exec rm --recursive --one-file-system {} +
 }
 
 # images.json says which file has the image of a name.

@@ -1,21 +1,34 @@
--- What have the sources published of what was measured here?
+-- What have the sources published of what was measured here? Ours are rows of
+-- campaigns with the source's matrix only: other matrices have cells of the same
+-- path and traffic that are not the same thing.
 with
+
+-- All figures of the source whose matrix a campaign ran.
+figures as (
+    select campaigns.campaign, published.*
+    from campaigns
+    inner join published
+        on campaigns.document ->> '$.matrix.name' = published.source
+    where
+        getvariable('campaign') is null
+        or campaigns.campaign = getvariable('campaign')
+),
 
 -- Each figure once for each plugin of ours that comes closest.
 closest as (
-    select *, unnest(ours) as plugin from published
+    select *, unnest(ours) as plugin from figures
 ),
 
 -- One row per run and figure. A component's part of a run's cycles is its share of
 -- the samples that are not idle; CPUs that poll while idle count where cycles do.
 measured as (
     select
-        measurements.campaign,
+        campaign,
         measurements.block,
-        closest.source,
         closest.published_as,
         closest.unit,
         plugin,
+        measurements.profile,
         if(
             closest.component is null,
             measurements.throughput_bits_per_s / 1e9,
@@ -33,27 +46,32 @@ measured as (
             ])
         ) as value,
     from closest
-    inner join measurements using (plugin, path, traffic, streams)
+    inner join measurements using (campaign, plugin, path, traffic, streams)
     where
         measurements.status = 'ok'
         and measurements.role = 'cell'
-        and measurements.direction = 'forward'
     union all
     select
-        blocks.campaign,
+        campaign,
         blocks.block,
-        closest.source,
         closest.published_as,
         closest.unit,
         plugin,
+        blocks.profile,
         blocks.plugin_memory_bytes / 1e6 as value,
     from closest
-    inner join blocks using (plugin)
+    inner join blocks using (campaign, plugin)
     where closest.unit = 'MB'
 ),
 
 runs as (
-    select campaign, block, source, published_as, unit, plugin,
+    select
+        campaign,
+        block,
+        published_as,
+        unit,
+        plugin,
+        profile,
         avg(value) as value,
     from measured
     where value is not null
@@ -63,58 +81,39 @@ runs as (
 here as (
     select
         campaign,
-        source,
         published_as,
         unit,
         plugin,
+        profile,
         avg(value) as here,
         count(*) as blocks,
     from runs
     group by all
 ),
 
--- All that the source has whose matrix was run; of others what was measured.
-wanted as (
-    select campaigns.campaign, published.source, published_as, unit
-    from campaigns
-    inner join published
-        on campaigns.document ->> '$.matrix.name' = published.source
-    union
-    select campaign, source, published_as, unit from here
-),
-
 final as (
     select
-        wanted.campaign,
-        published.source,
-        published.published_as,
-        published.path,
-        published.traffic,
-        published.streams,
-        published.unit,
-        published.published_low,
-        published.published_high,
+        figures.campaign,
+        figures.source,
+        figures.published_as,
+        figures.path,
+        figures.traffic,
+        figures.streams,
+        figures.unit,
+        figures.published_low,
+        figures.published_high,
         here.plugin,
+        here.profile,
         here.here,
         coalesce(here.blocks, 0) as blocks,
         published_conclusions.may_conclude,
-    from wanted
-    inner join published
-        on wanted.source = published.source
-        and wanted.published_as = published.published_as
-        and wanted.unit is not distinct from published.unit
-    left join here
-        on wanted.campaign = here.campaign
-        and wanted.source = here.source
-        and wanted.published_as = here.published_as
-        and wanted.unit = here.unit
+    from figures
+    left join here using (campaign, published_as, unit)
     inner join published_conclusions
-        on wanted.source = published_conclusions.source
-        and wanted.unit is not distinct from published_conclusions.unit
-    where
-        getvariable('campaign') is null
-        or wanted.campaign = getvariable('campaign')
+        on figures.source = published_conclusions.source
+        and figures.unit is not distinct from published_conclusions.unit
 )
 
 select * from final
-order by campaign, source, unit, published_high desc, published_as, plugin
+order by campaign, source, unit, published_high desc, published_as,
+    plugin, profile

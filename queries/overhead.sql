@@ -5,7 +5,11 @@ runs as (
     select *
     from comparable
     where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
+        rate is not null
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
 ),
 
 asked_for as (

@@ -17,7 +17,11 @@ runs as (
     select *, substr(cell, length(path) + 2) as traffic_id
     from comparable
     where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
+        rate is not null
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
 ),
 
 direct as materialized (

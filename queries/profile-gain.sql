@@ -5,7 +5,11 @@ runs as (
     select *
     from comparable
     where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
+        rate is not null
+        and (
+            getvariable('campaign') is null
+            or campaign = getvariable('campaign')
+        )
 ),
 
 -- Untuned is the profile under which nothing was set on any node that its runs

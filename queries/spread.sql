@@ -53,10 +53,12 @@ final as (
         min(value) as value_min,
         max(value) as value_max,
         avg(value) as value_mean,
-        -- Of one block there is none.
+        -- Of one block there is neither an interval nor a deviation.
+        avg(value) - half_width_95(value) as value_mean_low,
+        avg(value) + half_width_95(value) as value_mean_high,
         stddev_samp(value) as value_deviation,
         100 * stddev_samp(value) / nullif(avg(value), 0) as deviation_percent,
-        list(value order by repeat) as runs,
+        list(value order by repeat, value) as runs,
     from long
     group by all
 )

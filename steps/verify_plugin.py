@@ -2,14 +2,15 @@
 
 import logging
 import time
+from collections.abc import Iterable, Sequence
 
 from hera.workflows import Output
 
 from steps.lib.context import Context
 from steps.lib.errors import RefusedError
 from steps.lib.models import PATHS, Cell, Limits
-from steps.lib.placing import endpoints
-from steps.lib.reading import CpuUse
+from steps.lib.placing import by_path, endpoints
+from steps.lib.reading import CpuUse, Ends
 from steps.lib.run import wait_until_quiet
 from steps.lib.stage import BlockInput, stage
 from steps.lib.traffic import tool_for
@@ -46,8 +47,8 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     started = time.monotonic()
     context.target.prove(context.block.plugin)
     able = (c.cell for c in context.block.cells if not c.unsupported_reason and c.role == "cell")
-    for cell in {(c.path, c.traffic.family): c for c in able}.values():
-        _probe(context, cell)
+    for cells in _by_ends({(c.path, c.traffic.family): c for c in able}.values()):
+        _probe(context, cells)
     ready_s = (context.state().install_s or 0.0) + time.monotonic() - started
     context.update(
         ready_s=ready_s,
@@ -57,12 +58,36 @@ def verify_plugin(verify_input: VerifyPluginInput) -> VerifyPluginOutput:
     return VerifyPluginOutput()
 
 
-def _probe(context: Context, cell: Cell) -> None:
-    path, traffic = cell.path, cell.traffic
-    with endpoints(context.target, PATHS[path], tool_for(traffic), traffic) as ends:
-        command = ["ping", family_option(traffic), "-n", "-q", "-c", "1", "-w", "5"]
-        command.append(ends.probe_address)
-        status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
+def _by_ends(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
+    """Those between the same two ends together; the first of each publishes ports, if any does.
+
+    Making pods takes longer than anything that is asked of them here.
+    """
+    found: dict[object, list[Cell]] = {}
+    for cell in cells:
+        path = PATHS[cell.path]
+        # A server has one Service at a time, a headless one or one with an address.
+        ends = (path.client, path.server, path.by_name, cell.traffic.family)
+        found.setdefault(ends, []).append(cell)
+    for between in found.values():
+        between.sort(key=lambda cell: not PATHS[cell.path].published)
+    return found.values()
+
+
+def _probe(context: Context, cells: Sequence[Cell]) -> None:
+    first, *others = cells
+    path, traffic = PATHS[first.path], first.traffic
+    with endpoints(context.target, path, tool_for(traffic), traffic) as ends:
+        _ping(context, first, ends)
+        for cell in others:
+            _ping(context, cell, by_path(ends, PATHS[cell.path], traffic.family))
+
+
+def _ping(context: Context, cell: Cell, ends: Ends) -> None:
+    path = cell.path
+    command = ["ping", family_option(cell.traffic), "-n", "-q", "-c", "1", "-w", "5"]
+    command.append(ends.probe_address)
+    status, stderr = context.target.start(ends.client, command, "probe").stop(PING_TIMEOUT_S)
     if status != 0:
         raise RefusedError(
             f"plugin {context.block.plugin.name}: no answer on path {path} from "

@@ -1,4 +1,4 @@
-"""A policy that covers less than it is asked for, beside the plugin that has real ones."""
+"""A plugin of the embedded target that enforces policies: the nodes' packet filter, for tests."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from tests.offences import Meddled
 
 @dataclass(frozen=True)
 class Filtered(Surroundings):
-    """Closes the server's ports to all but the client, on the server's node.
+    """Closes the server's ports to all but the client, on the server's node, and lets no ping in.
 
     Attributes:
         target: Whose nodes they are.
@@ -37,7 +37,8 @@ class Filtered(Surroundings):
         where = f"ip daddr {server.address} ip saddr != {client.address} tcp dport {{ {shut} }}"
         chain = "{ type filter hook forward priority 0; }"
         rules = f"add table ip closed; add chain ip closed c {chain}; "
-        self.target.on_node(1, "nft", f"{rules}add rule ip closed c {where} reject")
+        silent = f"add rule ip closed c ip daddr {server.address} icmp type echo-request drop"
+        self.target.on_node(1, "nft", f"{rules}add rule ip closed c {where} drop; {silent}")
         try:
             yield
         finally:
@@ -45,5 +46,5 @@ class Filtered(Surroundings):
 
 
 def enforcing() -> Plugin:
-    """The plugin of the embedded target that does."""
+    """The plugin of the embedded target that says so."""
     return plugin("ptp-rules")

@@ -120,12 +120,9 @@ def running(
         wait_until_ready(server, process, folder / "log")
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        # SeaweedFS takes ten seconds to say farewell, and its data go away with it.
+        process.kill()
+        process.wait(10)
 
 
 def command(folder: Path, ports: dict[str, int]) -> list[str]:

@@ -17,6 +17,7 @@ from tests.jobs import HTTP, RR, TCP, UDP, plugin
 from tests.namespaces import PORT, pod, prepared
 from tests.offences import bench
 
+TIMEOUT_S = 1.0
 CRR = RR | {"id": "crr", "kind": "tcp-crr"}
 
 
@@ -40,8 +41,8 @@ def test_both_families_reach_pods_and_published_ports_and_leave_nothing() -> Non
             ):
                 assert server.address.startswith(begins[family])
                 assert (":" in server.node.address) == (family == "ipv6")
-                assert target.surroundings.connects(client, server.address, PORT)
-                assert target.surroundings.connects(outside, server.node.address, PORT)
+                assert target.surroundings.connects(client, server.address, PORT, TIMEOUT_S)
+                assert target.surroundings.connects(outside, server.node.address, PORT, TIMEOUT_S)
         target.remove()
         assert {node.name: target.inventory(node) for node in target.nodes()} == before
 
@@ -76,9 +77,9 @@ def test_a_policy_of_many_rules_lets_the_client_in_and_turns_a_stranger_away(kin
                     namespace=target._layout.namespace(server.node.name),
                 )
                 assert listed.count("ip saddr") == 300
-                assert around.connects(client, server.address, PORT)
-                assert not around.connects(stranger, server.address, PORT)
-            assert around.connects(stranger, server.address, PORT)
+                assert around.connects(client, server.address, PORT, TIMEOUT_S)
+                assert not around.connects(stranger, server.address, PORT, TIMEOUT_S)
+            assert around.connects(stranger, server.address, PORT, TIMEOUT_S)
         assert target.inventory(target.nodes()[1]) == before
 
 

@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 from cnibench.cli import app
 from steps.lib.errors import InputError
+from steps.lib.questions import ask, load_questions
 from steps.lib.store import open_store
 from tests.filled_store import fill
 from tests.report_page import Page
-from tests.report_rows import Rows, make_rows, make_small_job
+from tests.report_rows import Rows, make_database, make_rows, make_small_job
 
 EVIDENCE = "mtu: client 1450 (expected 1500)"
 
@@ -55,6 +56,17 @@ def alone() -> Rows:
     return make_rows(make_small_job(plugins=("bravo",)))
 
 
+GONE = ("throughput_bits_per_s", "transactions_per_s", "cpu_components", "load_streams")
+"""Columns that some older objects do not have."""
+
+
+def lacking() -> Rows:
+    rows = make_rows(make_small_job())
+    for row in rows["measurements"]:
+        row |= dict.fromkeys(GONE)
+    return rows
+
+
 CASES: list[tuple[Callable[[], Rows], str, tuple[str, ...]]] = [
     (invalid, "0 measured, 32 invalid", ("No run gave a number: 32 invalid.", EVIDENCE)),
     (running, "(running, or interrupted): of 32 cells", ("Not complete, since it is running",)),
@@ -76,17 +88,19 @@ def test_a_campaign_without_a_ranking_says_why(
 
 def test_objects_that_lack_columns_are_said_to_and_everything_is_answered(tmp_path: Path) -> None:
     fill(open_store(str(tmp_path / "results")), make_rows(make_small_job()))
-    gone = [
-        "throughput_bits_per_s",
-        "transactions_per_s",
-        "cpu_components",
-        "gates",
-        "load_streams",
-    ]
     for file in (tmp_path / "results" / "measurements").rglob("*.parquet"):
-        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(gone), file)
+        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(list(GONE)), file)
     for text in said(tmp_path):
         assert "its runs have no rate: objects of another version lack it" in text
+
+
+@pytest.mark.parametrize("rows", [invalid, running, alone, lacking], ids=lambda f: f.__name__)
+def test_no_answer_breaks_an_invariant_of_its_question(rows: Callable[[], Rows]) -> None:
+    database = make_database(rows())
+    for name, question in load_questions().items():
+        relation = ask(database, name).relation
+        broken = [i for i in question.invariants if relation.filter(f"not ({i})").fetchall()]
+        assert (name, broken) == (name, [])
 
 
 @pytest.mark.parametrize("arguments", [("ask", "spread"), ("report",), ("compare", "a", "b")])

@@ -109,10 +109,13 @@ def test_a_campaign_that_is_asked_for_is_alone_in_the_answer(name: str) -> None:
     for campaign in ("first", "second"):
         for table, rows in question.unit_tests[0].given.items():
             given[table] += [{**row, "campaign": campaign} for row in rows]
+    stated = question.unit_tests[0].given.get("campaigns", ({},))[0]
     given["campaigns"] = [
-        {"campaign": "first", "created_at": "2026-01-01T00:00:00", "baseline_plugin": "host"},
-        {"campaign": "second", "created_at": "2026-01-02T00:00:00", "baseline_plugin": "host"},
+        {**stated, "campaign": "first", "created_at": "2026-01-01T00:00:00"},
+        {**stated, "campaign": "second", "created_at": "2026-01-02T00:00:00"},
     ]
+    for row in given["campaigns"]:
+        row["baseline_plugin"] = "host"
     connection = database(given, question.defaults)
     one = ask(connection, name, "first")
     assert {row[0] for row in one.rows} == {"first"}

@@ -19,7 +19,7 @@ from cnibench.cli_sql import run_shell
 from steps.lib.database import open_database
 from steps.lib.errors import InputError
 from steps.lib.imports import read_csv, store_import
-from steps.lib.questions import ask, load_questions
+from steps.lib.questions import answer, ask, load_questions
 from steps.lib.sql import script
 from steps.lib.store import Store, open_store
 from tests.filled_store import fill, put_given
@@ -54,15 +54,15 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-Answers = dict[tuple[str, str], list[dict[str, Any]]]
+Answers = dict[str, list[dict[str, Any]]]
 
 
 def answers(database: duckdb.DuckDBPyConnection) -> Answers:
+    """To every question, about all campaigns."""
     found = {}
-    for name in load_questions():
-        for campaign in ("measured", "imported", name):
-            answered = ask(database, name, campaign)
-            found[name, campaign] = answered.relation.to_arrow_table().to_pylist()
+    for name, question in load_questions().items():
+        answered = answer(database, name, question, {})
+        found[name] = answered.relation.to_arrow_table().to_pylist()
     return found
 
 
@@ -84,7 +84,9 @@ def test_every_question_has_the_same_rows_in_a_directory_and_in_a_bucket(
     bucket = open_store(f"s3://{s3_server.new_bucket()}/results")
     put_campaigns(bucket, tmp_path)
     here = answers(open_database(filled))
-    silent = [name for name in load_questions() if not here[name, name]]
+    for campaign in ("measured", "imported", *load_questions()):
+        assert [row for rows in here.values() for row in rows if row["campaign"] == campaign]
+    silent = [name for name, rows in here.items() if name not in {r["campaign"] for r in rows}]
     assert not silent, "each has rows to compare"
     assert_same(answers(open_database(bucket)), here)
 
@@ -96,14 +98,12 @@ def test_the_script_gives_duckdbs_command_line_the_same_answers(
     (tmp_path / "open.sql").write_text(script(filled))
     expected = answers(open_database(filled))
     copies = [
-        f"copy (from {name.replace('-', '_')}(campaign := '{campaign}')) "
-        f"to '{tmp_path}/{name}.{campaign}.parquet';"
-        for name, campaign in expected
+        f"copy (from {name.replace('-', '_')}()) to '{tmp_path}/{name}.parquet';"
+        for name in expected
     ]
     command = [str(SHELL), "-bail", "-init", str(tmp_path / "open.sql")]
     subprocess.run(command, input="\n".join(copies), text=True, check=True, timeout=60)
-    found = {key: pq.read_table(tmp_path / f"{'.'.join(key)}.parquet").to_pylist()
-             for key in expected}  # fmt: skip
+    found = {name: pq.read_table(tmp_path / f"{name}.parquet").to_pylist() for name in expected}
     assert_same(found, expected)
 
 
@@ -175,7 +175,9 @@ def test_every_answer_has_every_form(
         parquet = pq.read_table(io.BytesIO(forms["parquet"]))
         assert (parquet.column_names, parquet.num_rows) == (columns, len(answered.rows))
         assert forms["csv"].decode().startswith(",".join(columns))
-        assert len(forms["markdown"].splitlines()) == 2 + len(answered.rows)
+        markdown = forms["markdown"].decode().splitlines()
+        assert markdown[:2] == [f"> {answered.remark}", ""]
+        assert len(markdown) == 4 + len(answered.rows)
 
 
 def test_parquet_comes_from_the_command_too(filled: Store) -> None:

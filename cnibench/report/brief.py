@@ -12,6 +12,7 @@ from cnibench.report.campaign import Campaign, choose
 from cnibench.report.numbers import utc
 
 REASONS_MAX = 5
+LINES_SHOWN = 2
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Heads and rows."""
@@ -59,7 +60,7 @@ def _facts(campaign: Campaign) -> str:
 
 def _verdicts(campaign: Campaign, grid: first_answer.Grid) -> Table:
     rows = [
-        (path, traffic.label, verdict.head, verdict.lines[0] if verdict.lines else "")
+        (path, traffic.label, verdict.head, "; ".join(verdict.lines[:LINES_SHOWN]))
         for path in campaign.paths
         for traffic in campaign.traffic
         if (verdict := grid[path].get(traffic.id))

@@ -63,6 +63,7 @@ def contents(compared: Comparison, environments: Sequence[Sequence[Attribute]]) 
         "reasons": _reasons(compared.lines),
         "lost": [r for r in rows if r.line.is_lost],
         "environments": list(zip(labels[1:], map(_differing, environments), strict=True)),
+        "fact": fact,
         "known": sum(map(len, environments)),
         "legend": [(swatch("side", n), label) for n, label in enumerate(labels)],
         "plots": drawn,
@@ -133,11 +134,18 @@ def _of_environments(environments: Sequence[Sequence[Attribute]]) -> str:
     if not differing:
         return f"The environments are equal in all that is on record ({counted(known, 'fact')})."
     names = list(dict.fromkeys(f"{a.name} of {a.whose or 'the campaign'}" for a in differing))
-    more = ", ..." if len(names) > NAMED_MAX else ""
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
     return (
         f"{len(differing)} of {counted(known, 'fact')} on record of the environments differ: "
         f"{', '.join(names[:NAMED_MAX])}{more}."
     )
+
+
+def fact(attribute: Attribute, value: str | None) -> str:
+    """A value in words. Settings that a side's profile set are not those of its environment."""
+    if value is not None:
+        return value
+    return "set by a profile, or not known" if attribute.name.startswith("setting ") else ABSENT
 
 
 def _differing(attributes: Sequence[Attribute]) -> list[Attribute]:

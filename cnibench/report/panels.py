@@ -122,6 +122,11 @@ def _panel(source: Source, metric: Metric, traffic: Traffic, path: str) -> Panel
         profiles=source.campaign.profiles,
         runs={key: row["runs"] for key, row in found.items()},
         medians={key: row["value_median"] for key, row in found.items()},
+        intervals={
+            key: (row["value_mean_low"], row["value_mean_high"])
+            for key, row in found.items()
+            if row["value_mean_low"] is not None
+        },
         absent={key: source.reasons[cell].get(key, "not planned") for key in source.keys},
         reference=offered / 1e9 if offered and metric.is_rate else None,
     )

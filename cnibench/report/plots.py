@@ -124,8 +124,17 @@ def _profile(axes: Axes, panel: Panel, number: int, profile: str) -> None:
         axes.text(
             1.02, y, label, color=colour, va="center_baseline", fontsize=7.5, transform=beside
         )
-        if key in panel.intervals:
-            axes.hlines(y, *panel.intervals[key], color=INK, linewidth=1.1, zorder=3)
+    known = [key for key in panel.intervals if key[1] == profile]
+    ends = [panel.intervals[key] for key in known]
+    heights = [_height(panel, panel.plugins.index(plugin), number) for plugin, _ in known]
+    axes.hlines(
+        heights,
+        [low for low, _ in ends],
+        [high for _, high in ends],
+        color=INK,
+        linewidth=1.0,
+        zorder=3,
+    )
     _marks(axes, number, dots, bars)
 
 

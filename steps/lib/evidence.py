@@ -4,7 +4,7 @@ All of it is read while the node is idle; what it costs of a cell's time is meas
 ``benchmarks/overhead.py``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,8 @@ Watching = Callable[[], Seen | None]
 """Ends it and tells what was seen; None where nothing was to be proven."""
 
 ICMP_HEADERS_BYTES = {"ipv4": 28, "ipv6": 48}
+RESENT, ONCE = ("-i", "0.2", "-w", "2"), ("-W", "0.1")
+PING_TIMEOUT_S = 3.0
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 PORT_RANGE = "net.ipv4.ip_local_port_range"
 
@@ -32,7 +34,6 @@ class Before:
     tuned: ReadBack
     untuned: tuple[str, ...]
     congestion_control: str | None
-    probe: Mapping[int, bool]
     expected_mtu_bytes: Mapping[str, int]
     reading: Reading
 
@@ -54,7 +55,6 @@ def look_before(context: Context, state: BlockState, planned: PlannedCell, ends:
         tuned=tuned,
         untuned=(*never_set(target, state, context.block.profile), *tuned.wrong),
         congestion_control=target.read_endpoint_setting(ends.client, CONGESTION_CONTROL),
-        probe=probe_path_mtu(target, ends),
         expected_mtu_bytes=_expected_mtu(context, PATHS[planned.cell.path], ends),
         reading=read(target, ends),
     )
@@ -107,22 +107,25 @@ def offloads(target: Target, plugin: Plugin) -> dict[str, int]:
 
 
 def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
-    """Whether a packet of exactly the MTU passes unfragmented, and one byte more does not."""
+    """Whether a packet of exactly the MTU passes unfragmented, and one byte more does not.
+
+    To be asked before a policy is in force: one that names ports lets no ping through. What is lost
+    is sent again, since one loss is none of the MTU; an error of the own kernel is final.
+    """
     if ends.shared:
         return {}
     mtu = ends.client.mtu_bytes
     if ends.probe_address == ends.server.address:
         mtu = min(mtu, ends.server.mtu_bytes)
-    return {mtu: _pings(target, ends, mtu, 1.0), mtu + 1: _pings(target, ends, mtu + 1, 0.1)}
+    return {mtu: _pings(target, ends, mtu, RESENT), mtu + 1: _pings(target, ends, mtu + 1, ONCE)}
 
 
-def _pings(target: Target, ends: Ends, packet_bytes: int, wait_s: float) -> bool:
+def _pings(target: Target, ends: Ends, packet_bytes: int, waiting: Sequence[str]) -> bool:
     family = family_of(ends.probe_address)
     payload = str(packet_bytes - ICMP_HEADERS_BYTES[family])
-    options = [f"-{family[-1]}", "-n", "-q", "-c", "1", "-W", str(wait_s), "-M", "do"]
-    options += ["-s", payload]
+    options = [f"-{family[-1]}", "-n", "-q", "-c", "1", *waiting, "-M", "do", "-s", payload]
     process = target.start(ends.client, ["ping", *options, ends.probe_address], "probe")
-    return process.stop(wait_s + 1.0)[0] == 0
+    return process.stop(PING_TIMEOUT_S)[0] == 0
 
 
 def family_of(address: str) -> AddressFamily:

@@ -2,6 +2,8 @@
 
 import hashlib
 import uuid
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,7 +37,7 @@ from steps.lib.traffic import tool_for
 from steps.lib.traffic.protocol import Tool, ToolRecord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """What was seen of one run and around it, before anything of it is judged.
 
@@ -45,6 +47,7 @@ class Attempt:
 
     tool: Tool
     ends: Ends
+    probe: Mapping[int, bool]
     run: Run
     before: look.Before
     after: look.After
@@ -89,6 +92,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
         target.surroundings.populated(traffic.scale) as population,
         endpoints(target, path, tool, traffic) as ends,
         more_pairs(target, path, traffic) as more,
+        nullcontext(look.probe_path_mtu(target, ends)) as probe,
         policed(target, traffic.policy, ends, tool.ports) as policy,
     ):
         before = look.look_before(context, state, planned, ends)
@@ -105,7 +109,18 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
             policy.look_again()
     fingerprints = (installed, look.fingerprint(target))
     return Attempt(
-        tool, ends, run, before, after, fingerprints, sampled, wire, tuple(ran), policy, population
+        tool=tool,
+        ends=ends,
+        probe=probe,
+        run=run,
+        before=before,
+        after=after,
+        fingerprints=fingerprints,
+        sampled=sampled,
+        wire=wire,
+        beside=tuple(ran),
+        policed=policy,
+        population=population,
     )
 
 
@@ -145,7 +160,7 @@ def _evidence(
         tool=attempt.tool,
         ends=ends,
         expected_mtu_bytes=before.expected_mtu_bytes,
-        probe=before.probe,
+        probe=attempt.probe,
         untuned=tuple(dict.fromkeys((*before.untuned, *after.tuned.wrong))),
         fingerprints=(state.plugin_fingerprint, *attempt.fingerprints),
         record=record,

@@ -63,6 +63,11 @@ def _pair_of_ends(
         yield Ends(client, server, resolved or _address(path, server, family))
 
 
+def by_path(ends: Ends, path: Path, family: AddressFamily) -> Ends:
+    """The same two ends, the server dialled as on another path between such."""
+    return Ends(ends.client, ends.server, _address(path, ends.server, family))
+
+
 def _address(path: Path, server: Endpoint, family: AddressFamily) -> str:
     addresses = {
         "loopback": LOOPBACKS[family],

@@ -16,6 +16,12 @@ from steps.lib.targets.protocol import STRANGER, Endpoint, EndpointRequest, Targ
 
 EFFECT_TIMEOUT_S = 60.0
 POLL_S = 0.02
+CONNECT_TIMEOUT_S = 1.0
+"""For proof: a busy machine answers within it."""
+
+POLL_CONNECT_TIMEOUT_S = 0.1
+"""While the effect is waited for. A plugin that drops packets says nothing, so that each trial of a
+stranger takes as long as this: with a longer one the times would be of the trials."""
 
 Reached = Mapping[int, bool]
 """Whether a connection to each port came about."""
@@ -23,10 +29,11 @@ Reached = Mapping[int, bool]
 
 @dataclass(frozen=True)
 class Seen:
-    """Who reached which port at one time."""
+    """Who reached which port at one time. ``asked_s``: when the stranger's last trial began."""
 
     client: Reached
     stranger: Reached
+    asked_s: float
 
     @property
     def is_in_force(self) -> bool:
@@ -36,7 +43,7 @@ class Seen:
 
 @dataclass
 class Policed:
-    """A policy around one run. Times are from the request to the effect, both ends polled."""
+    """A policy around one run. Times are from the request to the trial that showed the effect."""
 
     target: Target
     ends: Ends
@@ -47,23 +54,30 @@ class Policed:
     applied_ms: float | None = None
     removed_ms: float | None = None
 
-    def look(self) -> Seen:
+    def look(self, timeout_s: float = CONNECT_TIMEOUT_S) -> Seen:
         """Try each port from both sides."""
-        return look(self.target, self.ends, self.stranger, self.ports)
+        return look(self.target, self.ends, self.stranger, self.ports, timeout_s)
 
     def look_again(self) -> None:
         """Keep what is seen now."""
         self.seen.append(self.look())
 
 
-def look(target: Target, ends: Ends, stranger: Endpoint, ports: Sequence[int]) -> Seen:
+def look(
+    target: Target, ends: Ends, stranger: Endpoint, ports: Sequence[int], timeout_s: float
+) -> Seen:
     """Who reaches the server's ports now."""
-    around = target.surroundings
-    with around.listening(ends.server, ports):
-        return Seen(
-            {port: around.connects(ends.client, ends.address, port) for port in ports},
-            {port: around.connects(stranger, ends.address, port) for port in ports},
-        )
+    asked_s = 0.0
+
+    def reached(who: Endpoint, port: int) -> bool:
+        nonlocal asked_s
+        asked_s = time.perf_counter()
+        return target.surroundings.connects(who, ends.address, port, timeout_s)
+
+    with target.surroundings.listening(ends.server, ports):
+        client = {port: reached(ends.client, port) for port in ports}
+        others = {port: reached(stranger, port) for port in ports}
+    return Seen(client, others, asked_s)
 
 
 @contextmanager
@@ -80,7 +94,7 @@ def policed(
         return
     request = EndpointRequest(STRANGER, "pod", _node_index(target, ends.client))
     with target.endpoint(request) as stranger:
-        open_before = look(target, ends, stranger, ports)
+        open_before = look(target, ends, stranger, ports, CONNECT_TIMEOUT_S)
         if not all((*open_before.client.values(), *open_before.stranger.values())):
             raise RefusedError(f"without a policy not everybody reaches the server: {open_before}")
         found = Policed(target, ends, stranger, ports, open_before)
@@ -99,8 +113,8 @@ def _until(found: Policed, started_s: float, *, in_force: bool) -> float | None:
     What the gate says then is ``policy``: the last look is kept, whatever it shows.
     """
     while True:
-        seen = found.look()
-        passed_s = time.perf_counter() - started_s
+        seen = found.look(POLL_CONNECT_TIMEOUT_S)
+        passed_s = seen.asked_s - started_s
         done = seen.is_in_force if in_force else all(seen.stranger.values())
         if done:
             return passed_s * 1e3

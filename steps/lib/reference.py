@@ -49,7 +49,8 @@ def published_page() -> str:
     lines = [
         "# Published figures\n\nGenerated from `queries/views/published*.sql` by `make docs`. "
         "`cnibench ask beside-published --campaign NAME`\nshows them beside what was measured "
-        "here; differences of method stand at the head of each matrix file.\n\n"
+        "here; [how, and what may be concluded](method/sources.md).\nDifferences of method stand "
+        "at the head of each matrix file.\n\n"
         "| source | published as | path | traffic | streams | figure | unit | ours |\n"
         "|---|---|---|---|---|---|---|---|"
     ]

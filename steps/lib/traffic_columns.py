@@ -39,7 +39,7 @@ BESIDE = (
         "policy_applied_ms",
         "ms",
         "From asking for the policy until a stranger was turned away and the client passed. Limit: "
-        "tried over and over, and a connection without an answer takes a second to fail",
+        "tried over and over, and a trial without an answer takes 0.1 s",
     ),
     number(
         "policy_removed_ms",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from lab.layout import Lab
-from steps.lib.models import PATHS, Matrix, PathName
+from steps.lib.models import PATHS, Matrix
 from steps.lib.targets.kubernetes.api import Api
 from tests.jobs import RR, TCP, matrix, plugin
 from tests.lab.campaigns import Run, lab_job
@@ -16,7 +16,11 @@ pytestmark = pytest.mark.lab
 PLUGIN = "kube-router"
 """It enforces policies, and its Services are kube-proxy's. ``make test-lab`` has it here only."""
 
-ABSENT: Mapping[PathName, str] = {name: path.absent for name, path in PATHS.items() if path.absent}
+ABSENT: Mapping[str, str] = {
+    name: reason
+    for name, path in PATHS.items()
+    if (reason := path.absent or plugin(PLUGIN).unsupported.get(name))
+}
 
 REQUESTS = RR | {"kind": "tcp-crr", "tool": "transact", "duration_s": 1, "omit_s": 0}
 LOAD = {"streams": 1, "message_bytes": 131072, "congestion_control": "cubic"}

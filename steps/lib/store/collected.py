@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from steps.lib.store import keys
 from steps.lib.store.base import Store, StoredObject
-from steps.lib.store.parquet import DamagedError, bare_schema, decode, unknown_columns
+from steps.lib.store.parquet import DamagedError, bare_schema, decode
 from steps.lib.tables import TABLES
 
 LOG = logging.getLogger("cnibench")
@@ -104,10 +104,7 @@ def _readable(store: Store, table: str, objects: Sequence[StoredObject]) -> Iter
 
     def read(stored: StoredObject) -> pa.Table | None:
         try:
-            data = store.read(stored.key)
-            rows = decode(table, data)
-            if unknown_columns(table, data):
-                return None
+            rows = decode(table, store.read(stored.key), drop=False)
         except DamagedError:
             return None
         return rows.append_column(

@@ -48,31 +48,30 @@ def encode(table: str, rows: Sequence[Row]) -> bytes:
     return sink.getvalue()
 
 
-def decode(table: str, data: bytes, *more: pa.Field) -> pa.Table:
+def decode(table: str, data: bytes, *more: pa.Field, drop: bool = True) -> pa.Table:
     """Read an object with the columns of ``table``: absent ones null, unknown ones dropped.
 
     Args:
         table: Which one.
         data: The object.
         more: Columns that it has besides.
+        drop: Whether columns that a newer cnibench wrote may be dropped.
 
     Raises:
-        DamagedError: it cannot be read, or not as this table.
+        DamagedError: it cannot be read, or not as this table, or not without dropping any.
     """
     if not data:
         raise DamagedError("is empty (0 bytes)")
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         found = file.read(use_threads=False)
-        return _aligned(found, pa.schema([*bare_schema(table), *more]))
+        shape = pa.schema([*bare_schema(table), *more])
+        unknown = set() if drop else set(found.column_names) - set(shape.names)
+        if not unknown:
+            return _aligned(found, shape)
     except Exception as error:  # bytes that may be anything make a parser raise anything
         raise DamagedError(f"is damaged: {error}") from error
-
-
-def unknown_columns(table: str, data: bytes) -> list[str]:
-    """Columns of an object that a newer cnibench wrote and this one would drop."""
-    names = pq.ParquetFile(pa.BufferReader(data)).schema_arrow.names
-    return sorted(set(names) - set(bare_schema(table).names))
+    raise DamagedError(f"has columns of a newer cnibench: {', '.join(sorted(unknown))}")
 
 
 @cache
@@ -82,6 +81,8 @@ def bare_schema(table: str) -> pa.Schema:
 
 
 def _aligned(found: pa.Table, shape: pa.Schema) -> pa.Table:
+    if found.schema.equals(shape):
+        return found
     if found.column_names != shape.names:  # written by another version
         absent = [f for f in shape if f.name not in found.column_names]
         for field in absent:

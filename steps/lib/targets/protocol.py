@@ -162,8 +162,8 @@ class Surroundings(Protocol):
     def listening(self, server: Endpoint, ports: Sequence[int]) -> AbstractContextManager[None]:
         """Have a trial listen on TCP ports of a pod, on which no tool does."""
 
-    def connects(self, client: Endpoint, address: str, port: int) -> bool:
-        """Whether a TCP connection from an endpoint comes about within a second."""
+    def connects(self, client: Endpoint, address: str, port: int, timeout_s: float) -> bool:
+        """Whether a TCP connection from an endpoint comes about within that time."""
 
 
 class Target(Protocol):

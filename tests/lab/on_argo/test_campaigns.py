@@ -47,7 +47,8 @@ AWAY_S = float(os.environ.get("CNIBENCH_STORE_AWAY_S", "30"))
 
 SOON_S = 2.0
 
-CHOSEN = SMALL | {"name": NAME, "profile": "sack-off"}
+CHOSEN = SMALL | {"name": NAME}
+TUNED = SMALL | {"plugin": "host-network", "profile": "sack-off", "name": "ended-in-tuning"}
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +58,13 @@ def nothing_left(api: Api) -> Iterator[None]:
     assert api.get(api.core.read_namespace, NAMESPACE) is None
 
 
-# ---------- one campaign: ended early again and again, resumed, and disturbed
+# ---------- blocks ended early, in each way; one campaign resumed, and disturbed
 @dataclass(frozen=True)
 class Ended:
     """A block that a person ended, after its campaign's end.
 
     ``meanwhile`` is how it was when only its campaign had been stopped; ``left`` a setting of the
-    profile on the target's nodes; ``cells`` those that are stored.
+    profile on the target's nodes; ``cells`` those of the campaign that are stored.
     """
 
     block: Document
@@ -88,17 +89,20 @@ def untuned(argo: Argo) -> list[str]:
 
 @pytest.fixture(scope="module")
 def ended(argo: Argo, api: Api, untuned: object) -> dict[tuple[str, str], Ended]:
-    """The same form sent off again and again, its block ended by each verb in each stage.
+    """The same form sent off again and again, its block and its campaign ended by each verb.
 
-    The last time a cell is stored before.
+    In mid-tuning it is that of one campaign, in mid-cell that of another one, of which a cell is
+    stored before the last.
     """
     found = {}
     for verb, stage in CASES:
         if stage == "tune-nodes":
-            campaign, block = in_the_middle(argo, stage, **CHOSEN)
+            chosen = TUNED
+            campaign, block = in_the_middle(argo, stage, **chosen)
             argo.until(lambda: "0" in tcp_sack(argo), "a node's setting is changed", every_s=0.05)
         else:
-            campaign, block = in_mid_cell(argo, api, CHOSEN, stored=int(verb == "terminate"))
+            chosen = CHOSEN
+            campaign, block = in_mid_cell(argo, api, chosen, stored=int(verb == "terminate"))
         meanwhile = ""
         if (verb, stage) == ("stop", "run-cells"):
             argo.tell(campaign, "stop")
@@ -106,8 +110,11 @@ def ended(argo: Argo, api: Api, untuned: object) -> dict[tuple[str, str], Ended]
             meanwhile = argo.phase(block)
         argo.tell(block, verb)
         after = argo.end(block)
+        # Else it would write its report first.
+        argo.tell(campaign, "stop")
         argo.end(campaign)
-        ((cells,),) = select(argo, f"select count(*) from measurements where campaign = '{NAME}'")
+        count = f"select count(*) from measurements where campaign = '{chosen['name']}'"
+        ((cells,),) = select(argo, count)
         found[verb, stage] = Ended(after, meanwhile, tcp_sack(argo), cells)
     return found
 
@@ -150,10 +157,9 @@ def test_a_block_that_is_ended_early_says_by_what_and_its_nodes_are_as_before(
     """Terminated, its exit handler does not run; its campaign's end puts back what it left."""
     case = ended[verb, stage]
     assert case.block["status"]["phase"] == "Failed"
-    assert f"Stopped with strategy '{verb.title()}'" in messages(case.block)
-    assert nodes(case.block, stage)[-1]["phase"] != "Succeeded"
-    put_back = [n["phase"] for n in nodes(case.block, "remove-plugin")][-1:]
-    assert put_back == (["Succeeded"] if verb == "stop" else [])
+    assert case.block["status"]["message"] == f"Stopped with strategy '{verb.title()}'"
+    put_back = [n["phase"] for n in nodes(case.block, "remove-plugin")]
+    assert ("Succeeded" in put_back) == (verb == "stop")
     assert set(untuned) == {"1"}
     assert case.left == untuned
     assert case.cells == int((verb, stage) == ("terminate", "run-cells"))
@@ -172,28 +178,23 @@ def test_resumed_it_runs_what_is_missing_although_pods_and_servers_go_away(
     assert [path for path, *_ in found] == PATHS, "each was measured, and once"
     assert [f for f in found if f[1] != "ok" and not f[2].startswith(TIMING)] == []
     assert any(status == "ok" for _, status, _ in found)
-    assert {n["displayName"] for n in nodes(block, "run-cells")} == {"cells-2-3-of-3"}
+    assert all("cells-2-3-of-3" in n["displayName"] for n in nodes(block, "run-cells"))
 
 
 def test_each_time_that_a_block_was_begun_is_on_record_with_how_it_ended(
     argo: Argo, ran: Document
 ) -> None:
-    rows = select(
-        argo,
-        "select status, coalesce(reason, ''), residue from blocks "
-        f"where campaign = '{NAME}' order by started_at",
-    )
-    assert [(status, residue) for status, _, residue in rows[-1:]] == [("ok", [])]
-    assert [status for status, *_ in rows[:-1]] == ["failed"] * len(CASES)
-    words = {
-        ("terminate", "tune-nodes"): "interrupted before its end",
-        ("stop", "tune-nodes"): "it was ended before these stages were through: tune-nodes",
-        ("stop", "run-cells"): "it was ended before 3 cells were run, first ",
-        ("terminate", "run-cells"): "interrupted before its end",
-    }
-    for case, (_, reason, residue) in zip(CASES, rows, strict=False):
-        assert words[case] in reason, case
-        assert not residue
+    words = {"stop": "it was ended before ", "terminate": "interrupted before its end"}
+    for chosen, stage in ((TUNED, "tune-nodes"), (CHOSEN, "run-cells")):
+        rows = select(
+            argo,
+            "select status, coalesce(reason, ''), coalesce(residue, []) from blocks "
+            f"where campaign = '{chosen['name']}' order by started_at",
+        )
+        cases = [verb for verb, of in CASES if of == stage]
+        for verb, (status, reason, residue) in zip(cases, rows, strict=False):
+            assert (status, words[verb] in reason, residue) == ("failed", True, []), reason
+        assert [row[0] for row in rows[len(cases) :]] == (["ok"] if chosen == CHOSEN else [])
 
 
 def test_the_same_questions_are_answered_from_there(argo: Argo, ran: Document) -> None:
@@ -217,10 +218,10 @@ def test_its_objects_are_collected_by_a_key_that_may_not_delete_and_once(
 def test_a_block_shows_what_it_is_and_how_far_its_cells_are(block: Document) -> None:
     metadata = block["metadata"]
     labels = {n.removeprefix("cnibench/"): v for n, v in metadata["labels"].items() if "cnib" in n}
-    assert (labels["plugin"], labels["profile"]) == ("bridge-routes", "sack-off")
+    assert (labels["plugin"], labels["profile"]) == ("bridge-routes", "base")
     assert (labels["campaign"], labels["target"], labels["repeat"]) == (NAME, "lab", "r1")
     title = metadata["annotations"]["workflows.argoproj.io/title"]
-    assert title == "bridge-routes.sack-off.r1 on lab"
+    assert title == "bridge-routes.base.r1 on lab"
     cells = nodes(block, "run-cells")[-1]
     assert "-of-3" in cells["displayName"]
     done, _, total = cells["progress"].partition("/")

@@ -16,7 +16,6 @@ from steps.lib.targets.protocol import STRANGER, Endpoint, Population
 
 API_VERSION = "networking.k8s.io/v1"
 KIND = "NetworkPolicy"
-CONNECT_TIMEOUT_S = 1.0
 
 FIRST_UNUSED = ip_address("198.18.0.0")
 """RFC 2544 keeps 198.18.0.0/15 for benchmarks: no pod is in a range that the rules name."""
@@ -56,7 +55,7 @@ class Surroundings:
         ):
             yield
 
-    def connects(self, client: Endpoint, address: str, port: int) -> bool:
+    def connects(self, client: Endpoint, address: str, port: int, timeout_s: float) -> bool:
         """Whether a connection comes about."""
         place = placed(client)
         problem = self.agents.call(
@@ -64,7 +63,7 @@ class Surroundings:
             "connect",
             address=address,
             port=port,
-            timeout_s=CONNECT_TIMEOUT_S,
+            timeout_s=timeout_s,
             container=place.network,
         )
         return problem is None

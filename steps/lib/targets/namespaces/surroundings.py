@@ -13,7 +13,6 @@ from steps.lib.targets.namespaces.endpoints import Endpoints
 from steps.lib.targets.protocol import Endpoint, Population
 
 BACKLOG = 16
-CONNECT_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,12 @@ class Surroundings:
                 listener.listen(BACKLOG)
             yield
 
-    def connects(self, client: Endpoint, address: str, port: int) -> bool:
+    def connects(self, client: Endpoint, address: str, port: int, timeout_s: float) -> bool:
         """Whether a connection comes about."""
         with netns.inside(self.namespace(client)):
             trial = socket.socket(_family(address))
         with trial:
-            trial.settimeout(CONNECT_TIMEOUT_S)
+            trial.settimeout(timeout_s)
             try:
                 trial.connect((address, port))
             except OSError:

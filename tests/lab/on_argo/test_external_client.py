@@ -1,0 +1,22 @@
+"""On Argo the pod of a stage is the client outside of the cluster, and has no right for it."""
+
+import pytest
+
+from tests.lab.on_argo.argo import SMALL, Argo, messages, select
+
+pytestmark = pytest.mark.lab
+
+TIMING = ("duration: ", "cpu-window: ", "intervals-enough: ")
+"""Reasons that a busy machine gives to short cells."""
+
+
+def test_the_pod_of_a_stage_is_the_client_outside(argo: Argo) -> None:
+    chosen = {"plugin": "host-network", "matrix": "every-path", "name": "outside"}
+    ended = argo.end(argo.submit("cnibench-plugin", **SMALL | chosen))
+    assert ended["status"]["phase"] == "Succeeded", messages(ended)
+    columns = "path, status, coalesce(reason, ''), cpu_client_s + cpu_server_s"
+    found = select(argo, f"select {columns} from measurements where campaign = 'outside'")
+    outside = {path: cell for path, *cell in found if "external" in path}
+    assert outside.keys() == {"external-service", "pod-external"}
+    for status, reason, tools_s in outside.values():
+        assert (status == "ok" and tools_s > 0.1) or reason.startswith(TIMING), reason
