@@ -212,8 +212,8 @@ def test_the_base_holds_every_manifest() -> None:
     [
         ("the server could not find the requested resource", True),
         (
-            'workflows.argoproj.io "x-y" is forbidden: User "system:serviceaccount:argo:c" cannot get '
-            'resource "workflows" in API group "argoproj.io" in the namespace "argo"',
+            'workflows.argoproj.io "x-y" is forbidden: User "system:serviceaccount:argo:c" '
+            'cannot get resource "workflows" in API group "argoproj.io" in the namespace "argo"',
             True,
         ),
         ('workflows.argoproj.io "x-y" not found', False),
