@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import Figure, finish, options
 from steps.lib.database import open_database
@@ -95,7 +96,7 @@ def _fill(store: Store, cells: int) -> None:
         assert all(pool.map(lambda of: store.create(*of), wanted))
 
 
-def _in_a_process(what: str, address: str, cache: str, *more: str) -> dict[str, float]:
+def _in_a_process(what: str, address: str, cache: str, *more: str) -> dict[str, Any]:
     """Run one step with a cache of its own, and return its figures.
 
     A process begins with the peak memory of the one that starts it, so that does nothing itself.
@@ -103,7 +104,7 @@ def _in_a_process(what: str, address: str, cache: str, *more: str) -> dict[str, 
     words = [sys.executable, "-m", "benchmarks.collect", what, address, *more]
     environment = os.environ | {"XDG_CACHE_HOME": cache}
     found = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True)
-    figures: dict[str, float] = json.loads(found.stdout)
+    figures: dict[str, Any] = json.loads(found.stdout)
     return figures
 
 

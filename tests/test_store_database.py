@@ -13,7 +13,7 @@ import pytest
 from steps.lib.database import open_database, sql
 from steps.lib.errors import InputError
 from steps.lib.questions import ask, load_questions
-from steps.lib.store import Store, open_store, write_rows
+from steps.lib.store import Store, collect, open_store, write_rows
 from steps.lib.store.directory import DirectoryStore
 from steps.lib.store.parquet import encode
 from steps.lib.tables import TABLES
@@ -103,6 +103,35 @@ def test_parts_are_seen_as_soon_as_their_measurement_is_there(store: Store) -> N
     put_measurement(store, row)
     for table in ("intervals", "histograms"):
         assert values(store, f"select count(*) from {table}") == [3]
+
+
+def test_parts_that_are_not_seen_are_read_once(
+    directory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for attempt in ("first", "second", "third"):
+        put_measurement(directory, measurement(attempt=attempt))
+    collect(directory, "demo")
+    open_database(directory)
+    put_measurement(directory, measurement("later"))
+    read: list[str] = []
+    original = DirectoryStore.read
+
+    def reading(self: DirectoryStore, key: str) -> bytes:
+        read.append(key)
+        return original(self, key)
+
+    monkeypatch.setattr(DirectoryStore, "read", reading)
+    assert values(directory, "select count(*) from histograms") == [6]
+    assert [key for key in read if "second" in key or "collected" in key] == []
+    mixed = [
+        *parts(measurement("later"), "histograms"),
+        *parts(measurement("x", "y"), "histograms"),
+    ]
+    names = {"block": "a.base.r1", "cell": "several", "measurement_id": "several"}
+    write_rows(directory, "histograms", mixed, campaign="demo", **names)
+    assert values(directory, "select count(*) from histograms") == [9]
+    put_measurement(directory, measurement("x", "y"))
+    assert values(directory, "select count(*) from histograms") == [15]
 
 
 def test_new_rows_are_seen_by_a_new_database(store: Store) -> None:

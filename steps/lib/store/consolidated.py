@@ -40,6 +40,7 @@ from steps.lib.tables import PARTS_OF_MEASUREMENTS, TABLES, schema
 LOG = logging.getLogger("cnibench")
 
 MANY_OBJECTS = 500
+HIDDEN = ".hidden.json"
 KEEP_SUPERSEDED_S = 3600.0
 """Another process may have its questions open on the copy before."""
 
@@ -124,6 +125,7 @@ class _Copy:
         content = "\n".join([str(self._shape), *self._objects, *names])
         self._path = self._folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.parquet"
         self._damage = self._path.with_suffix(".damaged.json")
+        self._hidden: dict[str, set[str]] = {}
 
     def up_to_date(self) -> Path:
         """Make the copy if it is not there."""
@@ -152,30 +154,52 @@ class _Copy:
         if damaged:
             text = json.dumps([asdict(entry) for entry in damaged], indent=1)
             _replace(self._damage, lambda path: path.write_text(text))
+        if self._hidden:
+            hidden = json.dumps({name: sorted(ids) for name, ids in self._hidden.items()})
+            _replace(self._path.with_suffix(HIDDEN), lambda path: path.write_text(hidden))
 
     def _write(self, path: Path) -> list[Damaged]:
         """Write the rows a group at a time, so that memory is bounded; return what is damaged."""
         damaged: list[Damaged] = []
         with pq.ParquetWriter(path, self._shape, compression="zstd") as writer:
-            pieces = self._pieces(damaged)
-            for group in _groups(self._with_measurement(pieces) if self._is_part else pieces):
+            measured = self._measurements()
+            for group in _groups(self._visible(self._pieces(damaged, measured), measured)):
                 writer.write_table(group, row_group_size=group.num_rows)
         return damaged
 
-    def _with_measurement(self, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        """Rows whose measurement is in its own copy."""
+    def _measurements(self) -> set[str]:
+        """Ids of those that have a row in their own copy."""
         key = "measurement_id"
-        ids = [pq.ParquetFile(path).read([key]) for path in self._measured]
-        known = pa.concat_tables([pa.table({key: pa.array([], pa.string())}), *ids]).column(key)
-        for piece in pieces:
-            kept = piece.filter(pc.is_in(piece.column(key), value_set=known))
-            if kept.num_rows:
-                yield kept
+        files = [pq.ParquetFile(path) for path in self._measured]
+        return {name for file in files for name in file.read([key]).column(key).to_pylist()}
 
-    def _pieces(self, damaged: list[Damaged]) -> Iterator[pa.Table]:
-        """All rows, each once: of the copy before, of collected objects, of single ones."""
-        missing = dict(self._objects)
+    def _visible(self, pieces: Iterable[pa.Table], measured: set[str]) -> Iterator[pa.Table]:
+        """All rows, of parts those of measurements; which objects have others is remembered."""
+        known = pa.array(sorted(measured), pa.string())
+        for piece in pieces:
+            if not self._is_part:
+                yield piece
+                continue
+            found = pc.is_in(piece.column("measurement_id"), value_set=known)
+            others = piece.filter(pc.invert(found)).select([OBJECT, "measurement_id"])
+            for row in others.to_pylist():
+                self._hidden.setdefault(row[OBJECT], set()).add(row["measurement_id"])
+            if len(others) < len(piece):
+                yield piece.filter(found)
+
+    def _pieces(self, damaged: list[Damaged], measured: set[str]) -> Iterator[pa.Table]:
+        """All rows, each once: of the copy before, of collected objects, of single ones.
+
+        What was hidden is looked at again when its measurement is there.
+        """
+        hidden = self._hidden_before()
+        shown = {name for name, ids in hidden.items() if ids & measured}
+        missing = {name: o for name, o in self._objects.items() if name not in shown}
         yield from self._wanted(self._rows_before(), missing)
+        for name in (hidden.keys() - shown) & self._objects.keys():
+            missing.pop(name, None)
+            self._hidden[name] = hidden[name]
+        missing |= {name: self._objects[name] for name in shown & self._objects.keys()}
         if len(missing) > 1:
             for part in parts(self._store, self._table, self._campaign):
                 yield from self._wanted([part.cast(self._shape)], missing)
@@ -235,6 +259,14 @@ class _Copy:
                 if not begun:
                     continue
             return  # What cannot be read of it is read from the store.
+
+    def _hidden_before(self) -> dict[str, set[str]]:
+        """Objects with rows that copies before this one left out, and whose those are."""
+        found: dict[str, set[str]] = {}
+        for path in self._folder.glob(f"[!.]*{HIDDEN}"):
+            for name, ids in json.loads(path.read_text()).items():
+                found.setdefault(name, set()).update(ids)
+        return found
 
     def _forget_superseded(self) -> None:
         for path in self._folder.iterdir():
