@@ -31,8 +31,8 @@ OBJECT = "_object"
 
 THREADS = 8
 BATCH_OBJECTS = 256
-PART_BYTES = 64 << 20
-"""Of rows in memory; compressed a part is a few MB."""
+PART_BYTES = 16 << 20
+"""Of rows in memory, which writing them takes twice; compressed a part is a MB or so."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from steps.lib.store.base import Store, StoredObject
 from steps.lib.store.collected import (
     BATCH_OBJECTS,
     OBJECT,
-    PART_BYTES,
     THREADS,
     identity,
     parts,
@@ -40,6 +39,9 @@ from steps.lib.tables import PARTS_OF_MEASUREMENTS, TABLES, schema
 LOG = logging.getLogger("cnibench")
 
 MANY_OBJECTS = 500
+GROUP_BYTES = 64 << 20
+"""Of rows in memory: larger groups are read more quickly."""
+
 HIDDEN = ".hidden.json"
 KEEP_SUPERSEDED_S = 3600.0
 """Another process may have its questions open on the copy before."""
@@ -281,7 +283,7 @@ def _groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
     for piece in pieces:
         waiting.append(piece)
         size += piece.nbytes
-        if size >= PART_BYTES:
+        if size >= GROUP_BYTES:
             yield pa.concat_tables(waiting).combine_chunks()
             waiting, size = [], 0
     if waiting:
