@@ -1,4 +1,5 @@
--- What does a traffic lose to what else there is: a load, many flows, a policy, rules, Services?
+-- What does a traffic lose to what else there is: a load, many flows, a policy, rules, Services,
+-- pods?
 with
 
 runs as (
@@ -17,6 +18,7 @@ runs as (
         ),
         coalesce(measurements.load_streams, 0) as flows,
         coalesce(measurements.scale_services, 0) as services,
+        coalesce(measurements.scale_pods, 0) as pods,
     from comparable
     inner join measurements using (measurement_id)
     where
@@ -29,7 +31,7 @@ runs as (
 
 alone as (
     select * from runs
-    where flows = 0 and services = 0 and policy is null
+    where flows = 0 and services = 0 and pods = 0 and policy is null
 ),
 
 -- The same traffic of the same block: drift and the plugin's luck are in both.
@@ -45,6 +47,7 @@ pairs as (
         runs.policy,
         coalesce(runs.policy_rules, 0) as policy_rules,
         runs.services,
+        runs.pods,
         runs.load_bits_per_s,
         runs.rate / nullif(alone.rate, 0) as rate_ratio,
         -- The load's own CPU is in that of the nodes, and cannot be told from it.
@@ -66,11 +69,18 @@ pairs as (
             duration_s_asked, omit_s
         )
     where
-        (runs.flows > 0 or runs.services > 0 or runs.policy is not null)
+        (
+            runs.flows > 0
+            or runs.services > 0
+            or runs.pods > 0
+            or runs.policy is not null
+        )
+        and runs.family is not distinct from alone.family
         and runs.direction is not distinct from alone.direction
         and runs.message_bytes is not distinct from alone.message_bytes
         and runs.request_bytes is not distinct from alone.request_bytes
         and runs.response_bytes is not distinct from alone.response_bytes
+        and runs.requests_in_flight is not distinct from alone.requests_in_flight
         and runs.offered_bits_per_s is not distinct from alone.offered_bits_per_s
         and runs.offered_transactions_per_s
         is not distinct from alone.offered_transactions_per_s
@@ -88,6 +98,7 @@ final as (
         any_value(policy) as policy,
         any_value(policy_rules) as policy_rules,
         any_value(services) as scale_services,
+        any_value(pods) as scale_pods,
         count(*) as blocks,
         median(load_bits_per_s) as load_bits_per_s,
         median(rate_ratio) as rate_ratio,

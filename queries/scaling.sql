@@ -1,5 +1,5 @@
--- How do rate and CPU grow with streams, pairs, flows beside, rules, Services, sizes
--- and offered rates? A series is all cells of a path that differ in one of them alone.
+-- How do rate and CPU grow with streams, requests in flight, pairs, flows beside, rules,
+-- Services, pods, sizes and offered rates? A series is all cells of a path that differ in one of them alone.
 with
 
 first_blocks as (
@@ -51,7 +51,17 @@ points as (
             {
                 'dimension': 'streams',
                 'value': shape.streams,
-                'series': struct_update(shape, streams := null::bigint),
+                -- Of HTTP the connections are the streams, each with so many requests.
+                'series': struct_update(
+                    shape,
+                    streams := null::bigint,
+                    requests_in_flight := shape.requests_in_flight // shape.streams
+                ),
+            },
+            {
+                'dimension': 'requests_in_flight',
+                'value': shape.requests_in_flight,
+                'series': struct_update(shape, requests_in_flight := null::bigint),
             },
             {
                 'dimension': 'pairs',
@@ -76,6 +86,11 @@ points as (
                     scale_services := null::bigint,
                     scale_endpoints := null::bigint
                 ),
+            },
+            {
+                'dimension': 'scale_pods',
+                'value': shape.scale_pods,
+                'series': struct_update(shape, scale_pods := null::bigint),
             },
             {
                 'dimension': 'message_bytes',

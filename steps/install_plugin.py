@@ -5,6 +5,8 @@ import time
 from hera.workflows import Output
 
 from steps.lib.errors import RefusedError
+from steps.lib.models import Plugin
+from steps.lib.plan import Block
 from steps.lib.stage import BlockInput, stage
 from steps.lib.tuning import apply_profile
 
@@ -30,7 +32,7 @@ def install_plugin(install_input: InstallPluginInput) -> InstallPluginOutput:
     profile = context.block.profile
     state = apply_profile(context.target, context.state(), profile, before_install=True)
     started = time.monotonic()
-    context.target.install(context.block.plugin, state.install_id)
+    context.target.install(as_asked(context.block), state.install_id)
     installed = context.target.installation()
     if installed is None:
         raise RefusedError(f"plugin {context.block.plugin.name} was installed but is not there")
@@ -40,3 +42,16 @@ def install_plugin(install_input: InstallPluginInput) -> InstallPluginOutput:
         plugin_fingerprint=installed.fingerprint,
     )
     return InstallPluginOutput()
+
+
+def as_asked(block: Block) -> Plugin:
+    """The plugin; a baseline with the address families that are measured, as its neighbours.
+
+    Nodes of plugins with IPv4 only have no IPv6, so the reference would be another node.
+    """
+    plugin = block.plugin
+    if not plugin.baseline:
+        return plugin
+    asked = {"ipv4", *(cell.traffic.family for cell in block.job.matrix.cells)}
+    families = tuple(family for family in plugin.families if family in asked)
+    return plugin.model_copy(update={"families": families})

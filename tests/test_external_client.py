@@ -98,14 +98,16 @@ def test_a_tool_box_that_takes_root_is_not_entered_without() -> None:
     as_nobody(start)
 
 
-def test_a_tool_that_was_waited_for_keeps_what_was_seen_of_it() -> None:
-    client = external(ExternalClient())
+@pytest.mark.parametrize("named", [False, True])
+def test_of_a_tool_that_has_ended_there_is_what_was_seen_of_it(namespace: str, named: bool) -> None:
+    client = external(ExternalClient(namespace=namespace if named else None))
     with client.make(REQUEST):
         tool = client.start(WORKS, "client")
         assert tool.stdout.readline() == b"done\n"
-        seen_s = client.usage_s()["client"]
+        seen_s, groups = client.usage_s()["client"], set(client.throttled())
         tool.stop(0.0)
-        assert client.usage_s()["client"] == seen_s > 0
+        assert client.usage_s()["client"] >= seen_s > 0
+        assert set(client.throttled()) == groups
 
 
 def test_a_target_without_an_external_client_says_what_to_write() -> None:

@@ -170,6 +170,18 @@ MISTAKES = {
             "inter_node: {kind: shared-link}}\n",
             "6: families: ipv6 has no way between nodes by 'shared-link'; write `kind: routes`",
         ),
+        (
+            "install: {mechanism: host-network}\n",
+            "policies: [deny]\ninstall: {mechanism: cni-chain, plugins: [{type: a}], "
+            "inter_node: {kind: routes}, rules: nftables}\n",
+            "6: policies: rules know no `deny`; write allow and default-deny",
+        ),
+        (
+            "install: {mechanism: host-network}\n",
+            "families: [ipv4, ipv6]\ninstall: {mechanism: cni-chain, plugins: [{type: a}], "
+            "inter_node: {kind: routes}, rules: nftables}\n",
+            "6: families: rules of nftables are of ipv4 only; leave ipv6 out",
+        ),
         ("name: plain", "name: plane", "1: name: is 'plane'; write 'plain', the name of the file"),
         ("name: plain", "extends: plain", "1: extends: runs in a circle: plain -> plain; take one"),
     ],

@@ -4,16 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from steps.install_plugin import as_asked
 from steps.lib.catalog import Catalog
 from steps.lib.errors import RefusedError
 from steps.lib.models import AddressFamily, Policy, Scale
+from steps.lib.plan import make_plan
 from steps.lib.row import population_columns
 from steps.lib.targets.namespaces import rules
 from steps.lib.targets.namespaces.programs import output
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.proc import udp6
 from steps.lib.targets.protocol import EndpointRequest, Population
-from tests.jobs import HTTP, RR, TCP, UDP, plugin
+from tests.jobs import HTTP, RR, TCP, UDP, job, matrix, plugin
 from tests.namespaces import PORT, pod, prepared
 from tests.offences import bench
 
@@ -122,3 +124,10 @@ def test_percentiles_of_pods_are_by_nearest_rank() -> None:
     assert population_columns(Population()) == {}
     found = population_columns(Population(tuple(map(float, range(200, 0, -1)))))
     assert found == {"pods_started_ms": 200.0, "pod_start_ms_p50": 100.0, "pod_start_ms_p99": 198.0}
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_baseline_has_ipv6_only_where_it_is_measured(family: str) -> None:
+    of = matrix(TCP | {"family": family})
+    (block,) = make_plan(job(("host-network",), of=of)).blocks
+    assert as_asked(block).families == tuple(dict.fromkeys(("ipv4", family)))

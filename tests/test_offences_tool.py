@@ -13,10 +13,12 @@ import pytest
 from steps.lib import measure as measuring
 from steps.lib.models import Traffic
 from steps.lib.targets.namespaces import netns
+from steps.lib.targets.namespaces.processes import Running
+from steps.lib.targets.protocol import Endpoint
 from steps.lib.traffic.iperf3 import Iperf3
 from steps.lib.traffic.netperf import REPORT_STEP_S, Netperf
 from steps.lib.traffic.protocol import Tool, ToolRecord
-from tests.jobs import RR, TCP, UDP
+from tests.jobs import HTTP, RR, TCP, UDP
 from tests.offences import Bench, bench
 
 pytestmark = pytest.mark.namespaces
@@ -186,3 +188,22 @@ def test_a_reader_that_is_late(block: Bench) -> None:
     block.target.late_s = 0.5
     row = block.row(UDP)
     assert (row["status"], row["reason"].split(":")[0]) == (INVALID, "cpu-window")
+
+
+def test_a_second_client_at_the_server(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for the same file at the same time: the server has twice what the client counts."""
+    row = block.row(HTTP, "same-node")
+    assert row["status"] == "ok", row["reason"]
+    ordinary = block.target.start
+    seconds: list[Running] = []
+
+    def start(endpoint: Endpoint, command: Sequence[str], group: str) -> Running:
+        if command[0] == "http-load":
+            seconds.append(ordinary(endpoint, command, "other"))
+        return ordinary(endpoint, command, group)
+
+    monkeypatch.setattr(block.target, "start", start)
+    row = block.row(HTTP, "same-node")
+    assert row["reason"].startswith("requests-served: "), row["reason"]
+    (second,) = seconds
+    second.stop(0)

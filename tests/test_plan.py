@@ -119,6 +119,13 @@ def test_a_server_outside_that_pods_do_not_reach_is_planned_with_the_reason() ->
     assert "`reachable: false`" in (reasons["pod-external"] or "")
 
 
+def test_a_datagram_too_long_for_a_family_that_a_plugin_lacks_stops_no_campaign() -> None:
+    long = UDP | {"id": "udp-ipv6", "family": "ipv6", "message_bytes": 1472}
+    assert len(make_plan(job(("bridge-routes",), of=matrix(long))).blocks) == 1
+    with pytest.raises(InputError, match="write at most 1452"):
+        make_plan(job(("bridge-dual-stack",), of=matrix(long)))
+
+
 def test_paths_that_no_target_has_are_planned_with_the_reason() -> None:
     absent = [name for name, path in PATHS.items() if path.absent]
     plan = make_plan(job(("bridge-routes",), of=matrix(TCP, paths=absent)))

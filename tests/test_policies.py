@@ -18,7 +18,6 @@ CONTROL_PORT = 30522
 @pytest.mark.namespaces
 def test_a_policy_that_works_is_proven_and_timed() -> None:
     with bench(enforcing()) as block:
-        block.target.enforced = Filtered.of(block.target)
         row = block.row(RR | ALLOW)
     assert row["status"] == "ok", row["reason"]
     assert (row["policy"], row["policy_rules"]) == ("allow", 1)

@@ -1,4 +1,5 @@
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from steps.pipeline import BLOCK
 from tests.argo import LEAVES, reference_problems, rendered, tasks, templates
 from workflows.block import block_template
 from workflows.campaign import campaign_template, plugin_template
+from workflows.parts import STARTING
 from workflows.render import COMMAND, RENDERED, main, render_all
 
 TEMPLATES = {
@@ -203,3 +205,21 @@ def test_the_base_holds_every_manifest() -> None:
     resources = YAML(typ="safe").load((RENDERED / "kustomization.yaml").read_text())["resources"]
     others = {p.name for p in RENDERED.glob("*.yaml")} - {"kustomization.yaml"}
     assert set(resources) == others
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ("the server could not find the requested resource", True),
+        (
+            'workflows.argoproj.io "x-y" is forbidden: User "system:serviceaccount:argo:c" '
+            'cannot get resource "workflows" in API group "argoproj.io" in the namespace "argo"',
+            True,
+        ),
+        ('workflows.argoproj.io "x-y" not found', False),
+    ],
+)
+def test_a_campaign_waits_on_while_an_api_server_starts_and_not_for_what_is_gone(
+    said: str, passes: bool
+) -> None:
+    assert bool(re.search(STARTING, said)) == passes

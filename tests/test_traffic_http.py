@@ -85,7 +85,7 @@ BROKEN = {
     "an unknown key": (changed(0, warm="yes"), "is not an event of http-load"),
     "a bucket short": (changed(histogram=end_of()["histogram"][1:]), "its histogram"),
     "an interval more": (changed(intervals=[*end_of()["intervals"], 7]), "its intervals"),
-    "other words": (saying(" done, ", "1 done, "), "h2load's words"),
+    "other words": (saying(" succeeded, ", "1 succeeded, "), "h2load's words"),
     "words twice": (
         saying("Stopped all clients for thread #0", "Application protocol: h2c"),
         "lines about its protocol",
@@ -102,6 +102,12 @@ def test_what_is_not_one_whole_document_is_none(text: bytes, said: str) -> None:
         parse(text)
 
 
+def test_requests_of_a_broken_connection_are_failures_and_in_no_rate() -> None:
+    broken = parse(saying("0 failed, 0 errored", "3 failed, 3 errored")).metrics
+    assert broken["failed_requests"] == 3
+    assert broken["transactions_per_s"] == end_of()["requests"] / 2
+
+
 @pytest.mark.parametrize("other", [{"version": "1.65.0"}, {"server": "nginx/1.28.0"}])
 def test_another_version_of_client_or_server_is_named(other: dict[str, Any]) -> None:
     with pytest.raises(VersionError, match=r"pinned 1\.64\.0 and nginx/1\.26\.3"):
@@ -115,8 +121,15 @@ def test_another_version_of_client_or_server_is_named(other: dict[str, Any]) -> 
         ({"response_bytes": 1000}, "Input should be 64, 1024, 16384, 131072 or 1048576"),
         ({"connections": 0}, "greater than or equal to 1"),
         ({"omit_s": 0}, "greater than or equal to 1"),
+        ({"duration_s": 31}, "less than or equal to 30"),
     ],
-    ids=["http1 has no streams", "a size without a file", "no connection", "no warm-up"],
+    ids=[
+        "http1 has no streams",
+        "a size without a file",
+        "no connection",
+        "no warm-up",
+        "too long",
+    ],
 )
 def test_bad_input_is_told_what_to_write(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):

@@ -30,10 +30,10 @@ POD_SECURITY = {
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 """What the pod security level "restricted" asks for. Nodes are touched on the target only."""
 
-STARTING = "the server could not find the requested resource"
-"""What an API server that has just started says of every custom resource until it has read their
-definitions, with status 404. Of one that is gone it says that by its name, so that a wait for that
-still ends."""
+STARTING = "could not find the requested resource|cannot get resource"
+"""What an API server that has just started says of an object that is there, as a regular
+expression: 404 until it knows the definitions of custom resources, 403 until it knows the roles. Of
+one that is gone it says that by its name, so that a wait for that still ends."""
 
 ENDED = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
 """Every way in which a task can have ended."""
@@ -109,7 +109,7 @@ def run_workflow(name: str, template: str, names: Sequence[str], deadline_s: int
         manifest=_manifest(template, names),
         set_owner_reference=True,
         service_account_name="cnibench-campaign",
-        # Argo's executor takes a 404 for the end of what it waits for, unless this names its words.
+        # Argo's executor takes these for the end of what it waits for, unless told their words.
         pod_spec_patch=_environment_of_main({"TRANSIENT_ERROR_PATTERN": STARTING}),
         success_condition="status.phase == Succeeded",
         failure_condition="status.phase in (Failed, Error)",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from steps.lib.models import Cell, Traffic, UdpStream
+from steps.lib.models import Cell, TargetKind, Traffic, UdpStream
 from steps.lib.plan import Plan, beside_time_s, pairs_of, run_time_s
 
 if TYPE_CHECKING:
@@ -16,8 +16,13 @@ BLOCK_OVERHEAD_S = 6.0
 """Beyond the traffic itself: endpoints, probes, readings; target, install, proof, idle reading,
 restore, removal. Measured on 2 virtual cores by ``make bench`` (``benchmarks/overhead.py``)."""
 
-POPULATION_S = 0.03
-"""Of each Service that a cell has made and taken away: an order of magnitude, not measured."""
+SERVICE_S = {"kubernetes": 0.03, "namespaces": 0.0}
+"""Of each Service that a cell has made and taken away; embedded they are one script for all."""
+
+POD_S = 0.2
+POLICY_S = 3.0
+"""Of each pod beside a cell; of a policy, most of it trials of a stranger who gets no answer. All
+three are orders of magnitude, from single runs in the lab."""
 
 Rates = Mapping[tuple[str, str], float]
 """Median rate in bit/s that the store already holds, by path and kind of traffic."""
@@ -96,7 +101,7 @@ def estimate(plan: Plan, done: Mapping[str, set[str]], rates: Rates) -> Estimate
         else:
             cells["to run"] += 1
             active.add(block.id)
-            wall_s += cell_time_s(planned.cell.traffic)
+            wall_s += cell_time_s(planned.cell.traffic, plan.job.campaign.target.kind)
             size = traffic_bytes(planned.cell, rates)
             unknown += size is None
             if isinstance(planned.cell.traffic, UdpStream):
@@ -107,10 +112,12 @@ def estimate(plan: Plan, done: Mapping[str, set[str]], rates: Rates) -> Estimate
     return Estimate(cells, wall_s, stated, estimated, unknown)
 
 
-def cell_time_s(traffic: Traffic) -> float:
+def cell_time_s(traffic: Traffic, target: TargetKind = "kubernetes") -> float:
     """Expected seconds of one cell, if its first try counts."""
-    scale_s = POPULATION_S * (traffic.scale.services if traffic.scale else 0)
-    return run_time_s(traffic) + beside_time_s(traffic) + scale_s + CELL_OVERHEAD_S
+    around_s = POLICY_S if traffic.policy else 0.0
+    if traffic.scale:
+        around_s += SERVICE_S[target] * traffic.scale.services + POD_S * traffic.scale.pods
+    return run_time_s(traffic) + beside_time_s(traffic) + around_s + CELL_OVERHEAD_S
 
 
 def traffic_bytes(cell: Cell, rates: Rates) -> float | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from steps.lib.context import Context
-from steps.lib.models import PATHS, AddressFamily, DeviceRef, Path, Plugin, Stream
+from steps.lib.models import IP_HEADER_BYTES, PATHS, DeviceRef, Path, Plugin, Stream, family_of
 from steps.lib.plan import PlannedCell, pod_mtu, underlay_mtu
 from steps.lib.reading import Ends, Reading, read
 from steps.lib.state import BlockState
@@ -20,7 +20,7 @@ from steps.lib.tuning import ReadBack, never_set, read_back
 Watching = Callable[[], Seen | None]
 """Ends it and tells what was seen; None where nothing was to be proven."""
 
-ICMP_HEADERS_BYTES = {"ipv4": 28, "ipv6": 48}
+ICMP_HEADER_BYTES = 8
 RESENT, ONCE = ("-i", "0.2", "-w", "2"), ("-W", "0.1")
 PING_TIMEOUT_S = 3.0
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
@@ -122,15 +122,10 @@ def probe_path_mtu(target: Target, ends: Ends) -> dict[int, bool]:
 
 def _pings(target: Target, ends: Ends, packet_bytes: int, waiting: Sequence[str]) -> bool:
     family = family_of(ends.probe_address)
-    payload = str(packet_bytes - ICMP_HEADERS_BYTES[family])
+    payload = str(packet_bytes - IP_HEADER_BYTES[family] - ICMP_HEADER_BYTES)
     options = [f"-{family[-1]}", "-n", "-q", "-c", "1", *waiting, "-M", "do", "-s", payload]
     process = target.start(ends.client, ["ping", *options, ends.probe_address], "probe")
     return process.stop(PING_TIMEOUT_S)[0] == 0
-
-
-def family_of(address: str) -> AddressFamily:
-    """Of an address, not of a name."""
-    return "ipv6" if ":" in address else "ipv4"
 
 
 def _expected_mtu(context: Context, path: Path, ends: Ends) -> dict[str, int]:

@@ -86,9 +86,12 @@ def _to_do(job: Job, target: Target, store: Store) -> list[tuple[Block, list[str
 
 
 def _start(to_do: list[tuple[Block, list[str]]]) -> Start:
-    cells = [block.cell(cell).cell.traffic for block, ids in to_do for cell in ids]
-    seconds = sum(cell_time_s(t) for t in cells) + BLOCK_OVERHEAD_S * len(to_do)
-    return Start(len(to_do), len(cells), seconds)
+    times_s = [
+        cell_time_s(block.cell(cell).cell.traffic, block.job.campaign.target.kind)
+        for block, ids in to_do
+        for cell in ids
+    ]
+    return Start(len(to_do), len(times_s), sum(times_s) + BLOCK_OVERHEAD_S * len(to_do))
 
 
 def run_block(block: Block, store_address: str, report: Report) -> bool:

@@ -19,6 +19,7 @@ from steps.lib import lacking
 from steps.lib.catalog import Job
 from steps.lib.errors import InputError
 from steps.lib.models import (
+    IP_HEADER_BYTES,
     PATHS,
     Cell,
     CpuComponents,
@@ -41,8 +42,7 @@ COVER_EACH_S = 0.25
 AROUND_TRIAL_S = 0.8
 """What a run of a search takes beside its traffic: endpoints, probes, readings."""
 
-UDP_HEADERS_BYTES = {"ipv4": 28, "ipv6": 48}
-"""IPv4 (20) or IPv6 (40), and UDP (8) headers around a datagram's payload."""
+UDP_HEADER_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,9 @@ def _check_datagrams(job: Job) -> None:
         sizes = datagram_sizes(cell.traffic)
         for plugin, profile, name in product(job.plugins, job.profiles, sizes):
             mtu = pod_mtu(job, plugin, profile)
-            limit = mtu - UDP_HEADERS_BYTES[cell.traffic.family]
-            if sizes[name] > limit and cell.path in plugin.paths:
+            limit = mtu - IP_HEADER_BYTES[cell.traffic.family] - UDP_HEADER_BYTES
+            able = cell.path in plugin.paths and cell.traffic.family in plugin.families
+            if sizes[name] > limit and able:
                 raise InputError(
                     f"matrix {job.matrix.name}: traffic {cell.traffic.id}: {name}: "
                     f"{sizes[name]} does not fit unfragmented with plugin "

@@ -110,12 +110,18 @@ def policed(
 def _until(found: Policed, started_s: float, *, in_force: bool) -> float | None:
     """Time until the policy has its effect, or has lost it; None if it does not come in time.
 
+    A stranger who gets no answer may only be slow: that it is the policy is confirmed by a longer
+    trial, and the time is that of the short one before it.
+
     What the gate says then is ``policy``: the last look is kept, whatever it shows.
     """
     while True:
         seen = found.look(POLL_CONNECT_TIMEOUT_S)
         passed_s = seen.asked_s - started_s
-        done = seen.is_in_force if in_force else all(seen.stranger.values())
+        if in_force:
+            done = seen.is_in_force and found.look().is_in_force
+        else:
+            done = all(seen.stranger.values())
         if done:
             return passed_s * 1e3
         if passed_s > EFFECT_TIMEOUT_S:

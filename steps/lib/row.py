@@ -76,12 +76,14 @@ def cost_columns(
         "packets_source": source,
         "cycles_per_packet": cycles / packets if packets and cycles is not None else None,
         "tcp_segments_sent": _both_ends(window, "Tcp.OutSegs"),
-        "udp_datagrams_received": _datagrams(window, _receiver(traffic)),
+        "udp_datagrams_received": packets_received(window, traffic),
         "client_interface_packets": window.device_packets("client", window.ends.client.device),
         "uplink_interface_packets": window.device_packets(
             "client-node", window.ends.client.node.uplink
         ),
-        "udp_receive_buffer_errors": _of_udp(window, _receiver(traffic), "RcvbufErrors"),
+        "udp_receive_buffer_errors": window.stack(
+            _receiver(traffic), f"{_udp(traffic)}.RcvbufErrors"
+        ),
     }
 
 
@@ -143,18 +145,14 @@ def _estimated_cycles(window: Window, facts: NodeFacts) -> float | None:
     return None if facts.cpu_nominal_hz is None else window.cpu.busy_s * facts.cpu_nominal_hz
 
 
-def packets_received(window: Window, traffic: UdpStream) -> int:
+def packets_received(window: Window, traffic: Traffic) -> int:
     """Datagrams that the receiver's kernel gave to a socket."""
-    return _datagrams(window, _receiver(traffic))
+    return window.stack(_receiver(traffic), f"{_udp(traffic)}.InDatagrams")
 
 
-def _datagrams(window: Window, place: str) -> int:
-    return _of_udp(window, place, "InDatagrams")
-
-
-def _of_udp(window: Window, place: str, counter: str) -> int:
-    """Of both families: IPv6 has counters of its own (RFC 4113), for TCP it has none."""
-    return sum(window.stack(place, f"{group}.{counter}") for group in ("Udp", "Udp6"))
+def _udp(traffic: Traffic) -> str:
+    """The group of counters: IPv6 has one of its own for UDP (RFC 4113), for TCP it has none."""
+    return {"ipv4": "Udp", "ipv6": "Udp6"}[traffic.family]
 
 
 def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
@@ -165,14 +163,13 @@ def packets_of(window: Window, traffic: Traffic) -> tuple[int, str]:
     arrived. Transactions: segments or datagrams of both ends, since both directions are the work.
     """
     if isinstance(traffic, UdpStream):
-        return packets_received(window, traffic), "Udp.InDatagrams of receiver"
+        return packets_received(window, traffic), f"{_udp(traffic)}.InDatagrams of receiver"
     if traffic.protocol == "udp":
-        counter = "Udp.InDatagrams"
+        counter = f"{_udp(traffic)}.InDatagrams"
         if {window.ends.client.kind, window.ends.server.kind} == {"host", "pod"}:
             return 0, f"none: {counter} of a node holds a tunnel's datagrams too"
         where = "the shared namespace" if window.ends.shared else "both ends"
-        places = ("client",) if window.ends.shared else ("client", "server")
-        return sum(_datagrams(window, place) for place in places), f"{counter} of {where}"
+        return _both_ends(window, counter), f"{counter} of {where}"
     if window.ends.shared:
         return window.stack("client", "Tcp.OutSegs"), "Tcp.OutSegs of the shared namespace"
     if isinstance(traffic, Stream) and traffic.direction != "both":

@@ -2,8 +2,8 @@
 
 from steps.lib.beside import Ran
 from steps.lib.gates.base import AROUND, Evidence, Found, gate, verdict
-from steps.lib.gates.path import TCP_IP_HEADERS_BYTES, TCP_TIMESTAMPS_BYTES
-from steps.lib.models import PATHS, Http, Transactions, UdpStream
+from steps.lib.gates.path import TCP_HEADER_BYTES, TCP_TIMESTAMPS_BYTES
+from steps.lib.models import IP_HEADER_BYTES, PATHS, Http, Transactions, UdpStream
 from steps.lib.reading import Window
 
 WINDOW_TOLERANCE = 0.05
@@ -153,7 +153,8 @@ def _add_companion(found: dict[str, float], ran: Ran, window: Window, headers: i
 def _explained_bytes(e: Evidence) -> dict[str, float]:
     """Bytes that the cell has each end put on the wire in the window, headers included."""
     traffic, record, wall_s = e.cell.traffic, e.the_record, e.the_window.cpu.wall_s
-    headers = TCP_IP_HEADERS_BYTES[traffic.family] + TCP_TIMESTAMPS_BYTES + ETHERNET_BYTES
+    headers = IP_HEADER_BYTES[traffic.family] + TCP_HEADER_BYTES + TCP_TIMESTAMPS_BYTES
+    headers += ETHERNET_BYTES
     headers += e.plugin.mtu_overhead_bytes + ETHERNET_BYTES
     ends = ("client", "server")
     found = {end: float(e.the_window.stack(end, "Tcp.OutSegs")) * headers for end in ends}

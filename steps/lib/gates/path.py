@@ -1,7 +1,7 @@
 """Gates about the way: where the ends are, which devices carried the bytes, in which sizes."""
 
 from steps.lib.gates.base import Evidence, Found, gate, verdict
-from steps.lib.models import PATHS, Http, Transactions
+from steps.lib.models import IP_HEADER_BYTES, PATHS, Http, Transactions
 from steps.lib.reading import Ends
 
 SILENT_SHARE = 0.02
@@ -10,9 +10,9 @@ SILENT_BYTES = 64 * 1024
 
 WATCHED_FRAMES_MIN = 20
 
-TCP_IP_HEADERS_BYTES = {"ipv4": 40, "ipv6": 60}
+TCP_HEADER_BYTES = 20
 TCP_TIMESTAMPS_BYTES = 12
-UDP_IP_HEADERS_BYTES = {"ipv4": 28, "ipv6": 48}
+UDP_HEADER_BYTES = 8
 
 
 @gate(
@@ -74,7 +74,7 @@ def mss(e: Evidence) -> Found:
     # A Service's address may be translated before there is a packet: a pod then talks to itself.
     if any(device.endswith(":lo") for device in e.plugin.paths[e.cell.path].carries):
         return "not_applicable", f"loopback: {record.mss_bytes}"
-    plain = TCP_IP_HEADERS_BYTES[e.cell.traffic.family]
+    plain = IP_HEADER_BYTES[e.cell.traffic.family] + TCP_HEADER_BYTES
     headers = (plain + TCP_TIMESTAMPS_BYTES, plain)
     allowed = [mtu - each for mtu in _mtus(e.ends) for each in headers]
     mtus = " or ".join(map(str, _mtus(e.ends)))
@@ -158,7 +158,7 @@ def payload_bytes(e: Evidence) -> float:
         ways = ("throughput_bits_per_s", "throughput_reverse_bits_per_s")
         return 0.9 * max(float(metrics.get(way) or 0) for way in ways) / 8 * wall_s
     traffic = e.cell.traffic
-    is_udp = traffic.protocol == "udp"
-    headers = (UDP_IP_HEADERS_BYTES if is_udp else TCP_IP_HEADERS_BYTES)[traffic.family]
+    own = UDP_HEADER_BYTES if traffic.protocol == "udp" else TCP_HEADER_BYTES
+    headers = IP_HEADER_BYTES[traffic.family] + own
     size = headers + max(traffic.request_bytes, traffic.response_bytes)
     return 0.9 * float(metrics["transactions_per_s"] or 0) * size * wall_s

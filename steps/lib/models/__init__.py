@@ -59,10 +59,11 @@ from steps.lib.models.policy import NO_SUCH_OBJECT, Policy
 from steps.lib.models.profile import Entry, Profile
 from steps.lib.models.scale import Scale
 from steps.lib.models.source import Digest, Origin, Source
-from steps.lib.models.timed import AddressFamily, Load
+from steps.lib.models.timed import IP_HEADER_BYTES, AddressFamily, Load, family_of
 
 __all__ = [
     "CELL_ID_LENGTH_MAX",
+    "IP_HEADER_BYTES",
     "NO_SUCH_OBJECT",
     "PATHS",
     "PATH_NAMES",
@@ -122,4 +123,5 @@ __all__ = [
     "VersionCommand",
     "Vxlan",
     "datagram_sizes",
+    "family_of",
 ]

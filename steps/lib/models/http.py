@@ -27,6 +27,11 @@ class Http(Timed):
         description="Requests in flight on each connection, as streams of `http2`",
     )
     response_bytes: ResponseBytes = Field(description="Size of the file that is asked for")
+    duration_s: int = Field(
+        ge=1,
+        le=30,
+        description="Measured seconds: each request is a line of a log, which is read afterwards",
+    )
     omit_s: int = Field(ge=1, le=60, description="Seconds left out, in which connections are made")
 
     @model_validator(mode="after")

@@ -147,6 +147,10 @@ class Plugin(Model):
                 "leave them out",
                 "policies",
             )
+        if chain and chain.rules and "ipv6" in self.families:
+            raise FieldError("rules of nftables are of ipv4 only; leave ipv6 out", "families")
+        if chain and chain.rules and "deny" in self.policies:
+            raise FieldError("rules know no `deny`; write allow and default-deny", "policies")
         return self
 
     @model_validator(mode="after")

@@ -13,10 +13,17 @@ Direction = Literal["forward", "reverse"]
 
 AddressFamily = Literal["ipv4", "ipv6"]
 
+IP_HEADER_BYTES: dict[AddressFamily, int] = {"ipv4": 20, "ipv6": 40}
+
 LOAD_STREAMS_MAX = 512
 
 UDP_PAYLOAD_BYTES_MAX = 65_507
 """65,535 less the headers of IPv4 (20) and UDP (8)."""
+
+
+def family_of(address: str) -> AddressFamily:
+    """Of an address, not of a name."""
+    return "ipv6" if ":" in address else "ipv4"
 
 
 def check_shares(rate_bits_per_s: int | None, streams: int) -> None:

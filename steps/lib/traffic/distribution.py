@@ -8,7 +8,7 @@ PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99_9": 99.9}
 def percentile(
     histogram: Sequence[tuple[int, int, int]], percent: float, shortest: float, longest: float
 ) -> float:
-    """Straight within its bucket: off by less than the bucket's width, 0.8 %.
+    """Straight within its bucket: off by less than the bucket's width, 0.8 % or one unit.
 
     Never outside of what was seen: the last bucket ends at the longest transaction.
 

@@ -84,18 +84,16 @@ class H2load:
                 )
         document = read_document(output)
         start, end = document.start, document.end
-        # The last second takes what the window is longer than asked.
-        lengths_s = [1.0] * (len(end.intervals) - 1) + [end.seconds - len(end.intervals) + 1]
         return ToolRecord(
             tool=self.name,
             version=start.version,
             effective=_effective(document),
             metrics=_metrics(document),
             intervals=tuple(
-                Interval(float(at), length_s, transactions_per_s=count / length_s)
-                for at, (count, length_s) in enumerate(zip(end.intervals, lengths_s, strict=True))
+                Interval(float(at), 1.0, transactions_per_s=float(count))
+                for at, count in enumerate(end.intervals)
             ),
-            duration_s=end.seconds,
+            duration_s=float(document.said.duration_s),
             client_address=start.client_address,
             server_address=start.server_address,
             mss_bytes=start.mss_bytes,
@@ -117,6 +115,7 @@ def _effective(document: Document) -> dict[str, str | int | float | None]:
         "omit_s": said.omit_s,
         "server": start.server,
         "server_port": start.server_port,
+        "window_s": end.seconds,
         "served_per_s": end.served / max(end.served_s, 1e-9),
         "received_bytes": said.received_bytes,
     }
@@ -124,10 +123,10 @@ def _effective(document: Document) -> dict[str, str | int | float | None]:
 
 def _metrics(document: Document) -> dict[str, float | int | None]:
     """Latencies are from sending a request to the end of its answer, in us, of answered ones."""
-    end, latency = document.end, document.end.latency_us
+    end, said, latency = document.end, document.said, document.end.latency_us
     metrics: dict[str, float | int | None] = {
-        "transactions_per_s": end.requests / end.seconds,
-        "failed_requests": end.failed,
+        "transactions_per_s": end.requests / said.duration_s,
+        "failed_requests": said.failed,
         "latency_us_min": float(latency.min),
         "latency_us_mean": latency.mean,
         "latency_us_max": float(latency.max),

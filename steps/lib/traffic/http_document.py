@@ -66,7 +66,9 @@ class Latency(Event):
 
 
 class End(Event):
-    """The window as a whole. ``intervals`` are counts of its seconds.
+    """The window as a whole. ``intervals`` are counts of its seconds, which are h2load's own.
+
+    ``seconds`` is the time between the two lines that h2load prints at its edges, as it was read.
 
     ``served`` is by the server, in the ``served_s`` from its first answer to the window's end.
     """
@@ -97,7 +99,7 @@ class Said(Event):
     connections: Positive
     omit_s: Count
     duration_s: Positive
-    done: Count
+    succeeded: Count
     failed: Count
     received_bytes: Count
 
@@ -117,7 +119,7 @@ _WORDS = {
     "protocol": r"Application protocol: (\S+)",
     "clients": r"spawning thread #0: (\d+) total client\(s\)\. Timing-based test with (\d+)s of "
     r"warm-up time and (\d+)s of main duration for measurements\.",
-    "requests": r"requests: \d+ total, \d+ started, (\d+) done, \d+ succeeded, (\d+) failed, "
+    "requests": r"requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, "
     r"\d+ errored, \d+ timeout",
     "traffic": r"traffic: \S+ \((\d+)\) total, \S+ \(\d+\) headers \(space savings \S+\), "
     r"\S+ \(\d+\) data",
@@ -167,7 +169,7 @@ def _said(lines: Sequence[str]) -> Said:
         connections=clients,
         omit_s=omit_s,
         duration_s=duration_s,
-        done=int(found["requests"][0]),
+        succeeded=int(found["requests"][0]),
         failed=int(found["requests"][1]),
         received_bytes=int(found["traffic"][0]),
     )
@@ -176,7 +178,7 @@ def _said(lines: Sequence[str]) -> Said:
 def _check_counts(document: Document) -> None:
     start, end, said = document.start, document.end, document.said
     counts = {
-        "h2load's words": said.done - said.failed,
+        "h2load's words": said.succeeded,
         "its intervals": sum(end.intervals),
         "its histogram": sum(bucket[2] for bucket in end.histogram),
     }
@@ -191,7 +193,7 @@ def _check_counts(document: Document) -> None:
             f"h2load received {said.received_bytes} bytes in {end.requests} answers of "
             f"{start.response_bytes} bytes each"
         )
-    share = end.requests * end.latency_us.mean / 1e6 / max(end.seconds, 1e-9) / in_flight
+    share = end.requests * end.latency_us.mean / 1e6 / said.duration_s / in_flight
     if not IN_FLIGHT_SHARE[0] <= share <= IN_FLIGHT_SHARE[1]:
         raise DocumentError(
             f"rate times latency is {share * in_flight:.3g} requests in flight, not {in_flight}"

@@ -162,7 +162,9 @@ def test_a_block_that_is_ended_early_says_by_what_and_its_nodes_are_as_before(
     assert ("Succeeded" in put_back) == (verb == "stop")
     assert set(untuned) == {"1"}
     assert case.left == untuned
-    assert case.cells == int((verb, stage) == ("terminate", "run-cells"))
+    # A cell of a second may come to its end before Argo has ended its pod.
+    few = {("stop", "run-cells"): (0, 1), ("terminate", "run-cells"): (1, 2)}
+    assert case.cells in few.get((verb, stage), (0,))
 
 
 def test_stopping_a_campaign_leaves_its_block_alone(ended: dict[tuple[str, str], Ended]) -> None:
@@ -170,7 +172,7 @@ def test_stopping_a_campaign_leaves_its_block_alone(ended: dict[tuple[str, str],
 
 
 def test_resumed_it_runs_what_is_missing_although_pods_and_servers_go_away(
-    argo: Argo, ran: Document, block: Document
+    argo: Argo, ended: dict[tuple[str, str], Ended], ran: Document, block: Document
 ) -> None:
     assert ran["status"]["phase"] == "Succeeded", messages(ran) + messages(block)
     cells = f"select path, status, reason from measurements where campaign = '{NAME}' order by path"
@@ -178,7 +180,8 @@ def test_resumed_it_runs_what_is_missing_although_pods_and_servers_go_away(
     assert [path for path, *_ in found] == PATHS, "each was measured, and once"
     assert [f for f in found if f[1] != "ok" and not f[2].startswith(TIMING)] == []
     assert any(status == "ok" for _, status, _ in found)
-    assert all("cells-2-3-of-3" in n["displayName"] for n in nodes(block, "run-cells"))
+    missing = f"cells-{1 + ended['terminate', 'run-cells'].cells}-3-of-3"
+    assert all(missing in n["displayName"] for n in nodes(block, "run-cells"))
 
 
 def test_each_time_that_a_block_was_begun_is_on_record_with_how_it_ended(

@@ -32,7 +32,7 @@ class Tools(Protocol):
         """Their CPU seconds, by group."""
 
     def throttled(self) -> Mapping[str, int]:
-        """How often each control group had used up its share of CPU; none while no tool runs."""
+        """How often each control group had used up its share of CPU; none before a tool starts."""
 
     def take_away(self) -> None:
         """Kill them, also those of a killed run."""
@@ -71,6 +71,7 @@ class InNamespace:
     def __init__(self, spec: TargetSpec, name: str) -> None:
         self._spec, self._name = spec, name
         self._groups = Groups(f"cnibench-{spec.name}-external")
+        self._has_started = False
 
     @property
     def namespace(self) -> str | None:
@@ -85,6 +86,7 @@ class InNamespace:
     def start(self, command: Sequence[str], group: str) -> Running:
         """Start one in its group."""
         toolbox = tools.toolbox_of(self._spec)
+        self._has_started = True
         return processes.start(self._name, toolbox, self._groups, group, command)
 
     def usage_s(self) -> Mapping[str, float]:
@@ -92,14 +94,16 @@ class InNamespace:
         return self._groups.usage_s()
 
     def throttled(self) -> Mapping[str, int]:
-        """Of every group that a tool is in."""
-        pids = self._groups.processes()
-        return proc.throttled(self._groups.limiting(pids)) if pids else {}
+        """Of every group that a tool is or was in, also where it has just ended."""
+        if not self._has_started:
+            return {}
+        return proc.throttled(self._groups.limiting(self._groups.processes()))
 
     def take_away(self) -> None:
         """Kill what is in the groups, and remove them."""
         kill_all(self._groups.processes)
         self._groups.remove()
+        self._has_started = False
 
 
 @dataclass
@@ -139,10 +143,11 @@ class Here:
 
     def usage_s(self) -> Mapping[str, float]:
         """What their processes used; of one that was waited for what was seen last."""
+        living = {pid: each for each in self._started if (pid := each.process.pid) is not None}
+        for pid, used_s in (cpu.used_s(living) if living else {}).items():
+            living[pid].used_s = used_s
         found: dict[str, float] = {}
         for each in self._started:
-            if each.process.pid is not None:
-                each.used_s = cpu.used_s(each.process.pid)
             found[each.group] = found.get(each.group, 0.0) + each.used_s
         return found
 

@@ -63,7 +63,7 @@ class Surroundings:
             "connect",
             address=address,
             port=port,
-            timeout_s=timeout_s,
+            timeout_s=timeout_s * self.api.patience,
             container=place.network,
         )
         return problem is None

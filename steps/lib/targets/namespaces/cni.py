@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
-from steps.lib.models import AddressFamily, Model
+from steps.lib.models import AddressFamily, Model, family_of
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.programs import ENVIRONMENT, run
 
@@ -61,7 +61,7 @@ class Attachment(Model):
         """
         given: Any = (self.result or {}).get("ips") or []
         addresses = (str(each["address"]).partition("/")[0] for each in given)
-        found = next((a for a in addresses if (":" in a) == (family == "ipv6")), None)
+        found = next((a for a in addresses if family_of(a) == family), None)
         if found is None:
             raise RefusedError(f"{self.name} gave {self.container_id} no address of {family}")
         return found

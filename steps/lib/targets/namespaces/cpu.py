@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,14 +51,18 @@ def foreign_s(tools: set[int]) -> float:
     return sum(foreign) / _TICKS_PER_S
 
 
-def used_s(root: int) -> float:
-    """CPU seconds of a process and its descendants so far, those it waited for included.
+def used_s(roots: Collection[int]) -> dict[int, float]:
+    """CPU seconds of processes, each with its descendants, those it waited for included.
 
-    To the 10 ms of a tick in each mode, of user and of system; 0 if there is no such process.
+    To the 10 ms of a tick in each mode, of user and of system. One that is gone is left out.
     """
     processes = _processes()
-    tree = _descendants(root, {pid: process.parent for pid, process in processes.items()})
-    return sum(processes[pid].ticks for pid in tree & processes.keys()) / _TICKS_PER_S
+    parents = {pid: process.parent for pid, process in processes.items()}
+    trees = {root: _descendants(root, parents) for root in roots if root in processes}
+    return {
+        root: sum(processes[pid].ticks for pid in tree) / _TICKS_PER_S
+        for root, tree in trees.items()
+    }
 
 
 class _Process(NamedTuple):

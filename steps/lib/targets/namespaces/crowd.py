@@ -15,7 +15,7 @@ CLOSED_PORT = 9
 """Nobody listens there: that it is refused is the answer."""
 
 ANSWER_TIMEOUT_S = 60.0
-TRIAL_TIMEOUT_S = 0.5
+TRIAL_TIMEOUT_S = 0.05
 POLL_S = 0.005
 
 

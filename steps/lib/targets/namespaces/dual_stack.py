@@ -3,12 +3,19 @@
 from steps.lib.targets.namespaces.layout import UNDERLAY6, Layout
 from steps.lib.targets.namespaces.links import netlink
 from steps.lib.targets.namespaces.topology import QUIET_IPV6, set_now
-from steps.lib.targets.protocol import Node
 
-AT_ONCE_IPV6 = {
-    f"net/ipv6/conf/{which}/{name}": value
-    for name, value in (("accept_dad", "0"), ("router_solicitations", "0"), ("disable_ipv6", "0"))
-    for which in ("all", "default")
+HASTE = {"accept_dad": "0", "router_solicitations": "0"}
+PATIENCE = {"accept_dad": "1", "router_solicitations": "-1"}
+"""As the kernel has them for a new device (net/ipv6/addrconf.c)."""
+
+
+def of_device(device: str, values: dict[str, str]) -> dict[str, str]:
+    """Settings of a device's IPv6, or of ``default``, which new ones take."""
+    return {f"net/ipv6/conf/{device}/{name}": value for name, value in values.items()}
+
+
+AT_ONCE_IPV6 = of_device("default", HASTE) | {
+    f"net/ipv6/conf/{which}/disable_ipv6": "0" for which in ("all", "default")
 }
 """Without duplicate address detection, which costs a second for each new device; nobody answers
 where routers are asked for."""
@@ -20,7 +27,8 @@ def set_up(layout: Layout) -> None:
     """Give each node, and the external client, an IPv6 address; nodes forward."""
     for node in (*layout.nodes, layout.external):
         namespace = layout.namespace(node.name)
-        set_now(namespace, AT_ONCE_IPV6 | _of_uplink(node))
+        # The uplink is older than the default, and takes its addresses once it is enabled.
+        set_now(namespace, of_device(node.uplink, HASTE) | AT_ONCE_IPV6)
         with netlink(namespace) as own:
             own.add_address(node.uplink, layout.address6(node), UNDERLAY6.prefixlen)
     for node in layout.nodes:
@@ -39,9 +47,5 @@ def add_routes(layout: Layout) -> None:
 def take_down(layout: Layout) -> None:
     """Undo both; what is disabled has neither addresses nor routes."""
     for node in (*layout.nodes, layout.external):
-        set_now(layout.namespace(node.name), {FORWARDING: "0"} | QUIET_IPV6)
-
-
-def _of_uplink(node: Node) -> dict[str, str]:
-    """The uplink is older than the default, and `all` says nothing of detection."""
-    return {f"net/ipv6/conf/{node.uplink}/accept_dad": "0"}
+        patient = of_device(node.uplink, PATIENCE) | of_device("default", PATIENCE)
+        set_now(layout.namespace(node.name), {FORWARDING: "0"} | QUIET_IPV6 | patient)

@@ -26,7 +26,10 @@ LOAD_TIMEOUT_S = 120.0
 def policy_rules(
     policy: Policy, server: str, client: str, ports: Sequence[int], pods: IPv4Network
 ) -> str:
-    """What closes the server but for the client; by default denial all of the node's pods."""
+    """What closes the server but for the client; by default denial all of the node's pods.
+
+    ICMP passes: what a NetworkPolicy does to it is not defined, and a ping proves the path's MTU.
+    """
     unused = "".join(
         f"ip saddr {UNUSED[number]} tcp dport @measured accept\n"
         for number in range(policy.rules - 1)
@@ -37,7 +40,8 @@ def policy_rules(
         f"set measured {{ type inet_service; elements = {{ {', '.join(map(str, ports))} }} }}\n"
         f"chain server {{\n{unused}ip saddr {client} tcp dport @measured accept\ndrop\n}}\n"
         "chain forward {\ntype filter hook forward priority 0;\n"
-        f"ct state established,related accept\nip daddr {server} jump server\n{deny_all}}}\n}}\n"
+        "ct state established,related accept\nmeta l4proto icmp accept\n"
+        f"ip daddr {server} jump server\n{deny_all}}}\n}}\n"
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import CniChain, Policy, Scale
+from steps.lib.models import CniChain, Policy, Scale, family_of
 from steps.lib.targets.namespaces import netns, rules
 from steps.lib.targets.namespaces.crowd import crowd
 from steps.lib.targets.namespaces.endpoints import Endpoints
@@ -25,14 +25,13 @@ class Surroundings:
     @contextmanager
     def populated(self, scale: Scale | None) -> Iterator[Population]:
         """Load the rules of Services, and start pods; there is no control plane to wait for."""
-        scale = scale or Scale.model_construct(services=0, pods=0)
-        if scale.services and not self._has_rules:
-            raise RefusedError("the embedded target has no Services")
         with ExitStack() as stack:
-            if scale.services:
+            if scale and scale.services:
+                if not self._has_rules:
+                    raise RefusedError("the embedded target has no Services")
                 script = rules.service_rules(scale)
                 stack.enter_context(rules.loaded(self._nodes, rules.SERVICE_TABLE, script))
-            start_ms = stack.enter_context(crowd(self.endpoints, scale.pods))
+            start_ms = stack.enter_context(crowd(self.endpoints, scale.pods if scale else 0))
             yield Population(start_ms)
 
     @property
@@ -86,4 +85,4 @@ class Surroundings:
 
 
 def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
+    return {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}[family_of(address)]
