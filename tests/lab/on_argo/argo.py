@@ -160,6 +160,9 @@ class Argo:
         return found
 
 
+LONG = os.environ.get("CNIBENCH_LAB_LONG") == "1"
+"""Whether tests may take minutes more: they wait for what a person would not wait for each day."""
+
 SMALL = {"plugin": "bridge-routes", "matrix": "smoke", "repeats": "1"}
 """Three cells of a second."""
 

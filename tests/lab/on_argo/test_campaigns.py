@@ -1,7 +1,6 @@
 """Campaigns as people run them on a real Argo: by a form or a file, stopped, disturbed, resumed."""
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from steps.run_cells import NOTHING
 from tests.lab import labs
 from tests.lab.on_argo.argo import (
     ENDED,
+    LONG,
     RENDERED,
     SMALL,
     STORE,
@@ -42,8 +42,8 @@ PATHS = ["cross-node", "pod-service", "same-node"]
 TIMING = ("duration: ", "cpu-window: ", "intervals-enough: ")
 """Reasons that a busy machine gives to one-second cells."""
 
-AWAY_S = float(os.environ.get("CNIBENCH_STORE_AWAY_S", "30"))
-"""Two minutes are survived as well, and would be waited for in each run of the tests."""
+AWAY_S = 120.0 if LONG else 30.0
+"""How long MinIO is away."""
 
 SOON_S = 2.0
 

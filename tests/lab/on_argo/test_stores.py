@@ -15,6 +15,7 @@ from steps.lib.targets.namespaces import netns
 from tests.lab.labs import MGMT
 from tests.lab.minio import BUCKET, KEY, Server, slow_way, small_minio
 from tests.lab.on_argo.argo import (
+    LONG,
     SMALL,
     Argo,
     Document,
@@ -24,7 +25,10 @@ from tests.lab.on_argo.argo import (
     without_secret,
 )
 
-pytestmark = pytest.mark.lab
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(not LONG, reason="a campaign more: CNIBENCH_LAB_LONG=1 asks for it"),
+]
 
 NAME = "small-store"
 BLOCK = "host-network.base.r1"
