@@ -117,7 +117,7 @@ def judge_pairs(store: str) -> Iterator[Judged]:
             Asked(label_environments=True),
         )
         for line in (line for line in compared.lines if line.effect):
-            cell = line.cell.split()[-1]
+            cell = line.cell_id
             values = [(rates[cell, sides[0]], rates[cell, sides[1]])]
             found = {name: rule(values)[0] for name, rule in RULES.items()}
             found[OURS] = line.verdict in (Verdict.regressed, Verdict.improved)

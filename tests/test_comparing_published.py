@@ -95,6 +95,6 @@ def test_the_table_of_means_and_deviations_is_that_of_the_file(imported: str) ->
 
 def test_the_command_tells_two_plugins_apart_in_none_of_eight_tests(imported: str) -> None:
     compared = compare([f"plugin={name}" for name in ALIKE], imported, Asked())
-    assert {line.cell.split()[-1] for line in compared.lines} == set(EXPECTED)
+    assert {line.cell_id for line in compared.lines} == set(EXPECTED)
     assert {line.verdict for line in compared.lines} == {Verdict.equal, Verdict.inconclusive}
     assert compared.family == len(EXPECTED)

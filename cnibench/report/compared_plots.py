@@ -60,9 +60,8 @@ def geometric(values: Sequence[float]) -> float:
 
 def _place(line: Line) -> tuple[str, str]:
     """Candidate and path share a plot, traffic is a row of it."""
-    *candidate, cell = line.cell.split(" ")
-    path, _, traffic = cell.partition(".")
-    return ", ".join((*candidate, path)), traffic
+    path, _, traffic = line.cell_id.partition(".")
+    return ", ".join(filter(None, (line.candidate, path))), traffic
 
 
 def _is_changed(rows: Rows) -> bool:

@@ -35,8 +35,6 @@ class Row:
     """A line in words. Means are geometric, which the ratio is made of."""
 
     line: Line
-    candidate: str
-    cell: str
     verdict: str
     kind: str
     metric: str
@@ -83,11 +81,8 @@ def _size(row: Row) -> tuple[int, float]:
 def _row(line: Line) -> Row:
     *_, change, interval, p, _, remark = cells(line)
     (metric,) = find_metrics((line.metric,))
-    *candidate, cell = line.cell.split(" ")
     return Row(
         line,
-        ", ".join(candidate),
-        cell,
         f"{SIGNS.get(line.verdict, '')} {WORDS.get(line.verdict, line.verdict)}".strip(),
         KINDS.get(line.verdict, ""),
         f"{line.metric}, {metric.unit}",

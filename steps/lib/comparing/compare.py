@@ -55,6 +55,16 @@ class Line:
     is_lost: bool = False
     """The first side was measured, this one was to be measured and was not."""
 
+    @property
+    def candidate(self) -> str:
+        """What of plugin and profile the sides have in common, told apart by commas."""
+        return ", ".join(self.cell.split(" ")[:-1])
+
+    @property
+    def cell_id(self) -> str:
+        """The cell alone, ``<path>.<traffic>``, without plugin and profile."""
+        return self.cell.split(" ")[-1]
+
 
 @dataclass(frozen=True)
 class Comparison:
