@@ -45,14 +45,10 @@ user="$(told USER)"
 directory="$(told WORKDIR)"
 
 fill() {
-    local share="$1/usr/share/cnibench" metadata
+    local share="$1/usr/share/cnibench"
     mkdir --parents "$1/$directory" "$1/$site" "$1/usr/local/bin" "$share/tools"
     "$images/step/sources.sh" | tar --extract --directory="$1/$directory"
     precompile "$1"
-    # What stores record as the version of their maker.
-    for metadata in "$clone"/.venv/lib/*/site-packages/cnibench-*.dist-info/METADATA; do
-        install -D --mode=644 "$metadata" "$1/$site/$(basename "$(dirname "$metadata")")/METADATA"
-    done
     (cd "$clone" && CNIBENCH_MIRROR="$share/mirror" .venv/bin/python -m steps.lib.sources \
         add "$mirror"/*/* >/dev/null)
     ln --symbolic / "$share/tools/toolbox"
