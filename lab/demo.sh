@@ -31,7 +31,7 @@ import json, sys
 status = json.load(sys.stdin)["status"]
 pods = [n for n in status.get("nodes", {}).values() if n["type"] == "Pod"]
 plans = [n for n in pods if n["templateName"] == "plan-blocks"]
-told = [p for n in plans for p in n.get("outputs", {}).get("parameters", [])]
+told = [p for n in plans for p in n.get("outputs", {}).get("parameters", []) if p.get("value")]
 planned = sum(len(json.loads(p["value"])) for p in told if p["name"] == "blocks")
 blocks = [n for n in pods if n["templateName"] == "run-block"]
 done = [n for n in blocks if n["phase"] in ("Succeeded", "Failed", "Error")]

@@ -43,20 +43,21 @@ claims as (
     where json_type(feature.value) = 'OBJECT'
 ),
 
--- Which gate proves a feature while cells are measured.
+-- Which gate proves a feature while cells are measured; between nodes, where the path is part of it.
 proofs as (
     select * from (
         values
-        ('dataplane', 'path'),
-        ('encapsulation', 'path'),
-        ('encryption', 'encryption')
-    ) as proofs (feature, gate)
+        ('dataplane', 'path-taken', null),
+        ('encapsulation', 'path-taken', 'cross-node'),
+        ('encryption', 'encryption', null)
+    ) as proofs (feature, gate, only_path)
 ),
 
 checks as (
     select
         campaign,
         plugin,
+        path,
         unnest(list_transform(
             list_filter(gates, lambda g: g.verdict != 'not_applicable'),
             lambda g: {'gate': g.gate, 'verdict': g.verdict}
@@ -72,13 +73,16 @@ checks as (
 
 found as (
     select
-        campaign,
-        plugin,
-        entry.gate as gate,
-        count(*) filter (entry.verdict = 'pass') as cells_passed,
-        count(*) filter (entry.verdict = 'fail') as cells_failed,
+        checks.campaign,
+        checks.plugin,
+        proofs.feature,
+        count(*) filter (checks.entry.verdict = 'pass') as cells_passed,
+        count(*) filter (checks.entry.verdict = 'fail') as cells_failed,
     from checks
-    where entry.gate in (select gate from proofs)
+    inner join proofs
+        on
+            checks.entry.gate = proofs.gate
+            and (proofs.only_path is null or proofs.only_path = checks.path)
     group by all
 ),
 
@@ -95,7 +99,7 @@ final as (
         if(gate is null, null, coalesce(cells_failed, 0)) as cells_failed,
     from claims
     left join proofs using (feature)
-    left join found using (campaign, plugin, gate)
+    left join found using (campaign, plugin, feature)
 )
 
 select * from final

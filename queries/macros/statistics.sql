@@ -64,10 +64,11 @@ create macro if not exists blocks_that_show(percent, deviation_of_logarithms) as
                 smallest <= ln(1 + percent / 100) / deviation_of_logarithms),
             true
         ),
-        ceil(
+        -- Of means that differ by rounding alone no number of blocks tells.
+        try_cast(ceil(
             2 * (2.801585 * deviation_of_logarithms / ln(1 + percent / 100)) ** 2
             + 0.960365
-        )::bigint
+        ) as bigint)
     )
 );
 

@@ -1,10 +1,16 @@
-"""On Argo the pod of a stage is the client outside of the cluster, and has no right for it."""
+"""On Argo the pod of a stage is the client outside of the cluster, and has no right for it.
+
+The machine must allow anybody the congestion control that the matrix asks for, ``cubic``.
+"""
 
 import pytest
 
-from tests.lab.on_argo.argo import SMALL, Argo, messages, select
+from tests.lab.on_argo.argo import LONG, SMALL, Argo, messages, select
 
-pytestmark = pytest.mark.lab
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(not LONG, reason="a campaign more: CNIBENCH_LAB_LONG=1 asks for it"),
+]
 
 TIMING = ("duration: ", "cpu-window: ", "intervals-enough: ")
 """Reasons that a busy machine gives to short cells."""
@@ -20,3 +26,4 @@ def test_the_pod_of_a_stage_is_the_client_outside(argo: Argo) -> None:
     assert outside.keys() == {"external-service", "pod-external"}
     for status, reason, tools_s in outside.values():
         assert (status == "ok" and tools_s > 0.1) or reason.startswith(TIMING), reason
+    assert any(status == "ok" for status, *_ in outside.values())
