@@ -102,6 +102,15 @@ def test_blocks_needed_in_sql_are_those_of_the_plan() -> None:
             assert planned is None or abs(found - planned) <= (planned > 30)
 
 
+@pytest.mark.parametrize("percent", [0.0, 1e-13, 1e-11])
+def test_no_number_of_blocks_shows_a_difference_that_is_rounding(percent: float) -> None:
+    macros = duckdb.connect()
+    for path in MACROS.glob("*.sql"):
+        macros.execute(path.read_text())
+    found = macros.execute("select blocks_that_show($percent, 0.03)", {"percent": percent})
+    assert found.fetchall() == [(None,)]
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_campaign_that_is_asked_for_is_alone_in_the_answer(name: str) -> None:
     question = QUESTIONS[name]

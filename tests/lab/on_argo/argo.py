@@ -163,6 +163,9 @@ class Argo:
 LONG = os.environ.get("CNIBENCH_LAB_LONG") == "1"
 """Whether tests may take minutes more: they wait for what a person would not wait for each day."""
 
+TIMING = ("duration: ", "cpu-window: ", "intervals-enough: ")
+"""Reasons that a busy machine gives to short cells."""
+
 SMALL = {"plugin": "bridge-routes", "matrix": "smoke", "repeats": "1"}
 """Three cells of a second."""
 

@@ -25,6 +25,7 @@ from tests.lab.on_argo.argo import (
     RENDERED,
     SMALL,
     STORE,
+    TIMING,
     Argo,
     Document,
     in_mid_cell,
@@ -39,9 +40,6 @@ pytestmark = pytest.mark.lab
 
 NAME = "by-the-form"
 PATHS = ["cross-node", "pod-service", "same-node"]
-TIMING = ("duration: ", "cpu-window: ", "intervals-enough: ")
-"""Reasons that a busy machine gives to one-second cells."""
-
 AWAY_S = 120.0 if LONG else 30.0
 """How long MinIO is away."""
 

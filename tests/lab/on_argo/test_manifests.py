@@ -63,9 +63,9 @@ def test_no_pod_of_the_pipeline_may_ask_for_more_than_the_restricted_level(argo:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def overlay(argo: Argo, name: str) -> list[Document]:
+def overlay(argo: Argo, name: str, kind: str = "WorkflowTemplate") -> list[Document]:
     text = argo.kubectl("kustomize", str(RENDERED.parent / "overlays" / name))
-    return [d for d in YAML(typ="safe").load_all(text) if d["kind"] == "WorkflowTemplate"]
+    return [d for d in YAML(typ="safe").load_all(text) if d["kind"] == kind]
 
 
 def test_the_example_says_image_and_bucket_once_for_all_templates(argo: Argo) -> None:
@@ -77,6 +77,11 @@ def test_the_example_says_image_and_bucket_once_for_all_templates(argo: Argo) ->
     stores = {p["value"] for form in forms for p in form if p["name"] == "store" and "value" in p}
     assert stores == {"s3://my-bucket/cnibench"}
     assert {each["metadata"]["namespace"] for each in templates} == {"argo"}
+
+
+def test_the_example_starts_nothing_at_night(argo: Argo) -> None:
+    (nightly,) = overlay(argo, "example", "CronWorkflow")
+    assert nightly["spec"]["suspend"] is True
 
 
 def test_on_one_cluster_every_pod_is_on_the_network_of_its_node(argo: Argo) -> None:
