@@ -195,15 +195,38 @@ def test_classes_of_environments_never_mix_even_when_labels_are_asked_for(tmp_pa
     assert "never mix" in str(line["reason"])
 
 
-def test_drift_that_the_references_show_is_taken_out(folder: str) -> None:
-    store = open_store(folder)
-    put_campaign(store, method_version=2)
+def put_nights(store: Store, sides: dict[str, tuple[str, float]]) -> None:
+    """Six blocks of each campaign: plugin and level, of which cell and reference are both."""
     dice = random.Random(1)
+    for campaign in sides:
+        put_campaign(store, campaign, method_version=2)
     for repeat in range(1, 7):
-        for plugin, level in (("a", 1.0), ("b", 0.7)):
-            put_block(store, plugin, repeat, 10 * level * dice.gauss(1, 0.01), reference=20 * level)
-    _, (line,), _ = compare(folder, "a", "b")
+        for campaign, (plugin, level) in sides.items():
+            named = {"campaign": campaign, "reference": 20 * level}
+            put_block(store, plugin, repeat, 10 * level * dice.gauss(1, 0.01), **named)
+
+
+def test_drift_that_the_references_show_is_taken_out(folder: str) -> None:
+    put_nights(open_store(folder), {"night-1": ("a", 1.0), "night-2": ("a", 0.7)})
+    _, (line,), _ = compare(folder, "night-1", "night-2")
     assert (line["verdict"], line["notes"]) == ("equal", ["drift removed"])
+
+
+def test_what_a_plugin_does_to_the_nodes_own_path_is_no_drift(folder: str) -> None:
+    put_nights(open_store(folder), {"night-1": ("a", 1.0), "night-2": ("b", 0.7)})
+    _, (line,), _ = compare(folder, "plugin=a", "plugin=b")
+    assert (line["verdict"], line["notes"]) == ("regressed", [])
+
+
+def test_what_another_version_does_to_the_nodes_own_path_is_no_drift(folder: str) -> None:
+    store = open_store(folder)
+    put_nights(store, {"night-1": ("a", 1.0), "night-2": ("a", 0.7)})
+    for campaign, version in (("night-1", "1.0"), ("night-2", "2.0")):
+        same = {"campaign": campaign, "block": "a.base.r1", "install_id": "install-1"}
+        block = full("blocks", **same, plugin="a", status="ok", plugin_version=version)
+        write_rows(store, "blocks", [block], **same)
+    _, (line,), _ = compare(folder, "night-1", "night-2")
+    assert (line["verdict"], line["notes"]) == ("regressed", [])
 
 
 def test_what_a_profile_does_to_the_references_too_is_no_drift(folder: str) -> None:

@@ -223,11 +223,12 @@ def _drift(
 ) -> dict[tuple[str, str, str], float]:
     """Factors by block; none where something other than drift explains what references show.
 
-    They run on nodes that are tuned, so of two profiles or environments they show the difference
-    that is asked for; and what its stated rate or the link bounds does not drift.
+    They run on nodes that are tuned and have the plugin's rules and programs, so of two profiles,
+    plugins, versions or environments they show the difference that is asked for; and what its
+    stated rate or the link bounds does not drift.
     """
     rows = [*pair[0], *pair[1]]
-    apart = [{(row.profile, row.environment) for row in side} for side in pair]
+    apart = [{(r.plugin, r.version, r.profile, r.environment) for r in side} for side in pair]
     if apart[0] != apart[1] or all(row.is_bound for row in rows):
         return {}
     known = {k: v for s in sides for k, v in references(s.side.store, s.rows, metric.name).items()}

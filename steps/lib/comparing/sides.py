@@ -44,6 +44,7 @@ class Sample:
     campaign: str
     block: str
     plugin: str
+    version: str | None
     profile: str
     cell: str
     role: str
@@ -114,7 +115,7 @@ def samples(
     where, values = _where(side.chosen)
     columns = ", ".join(f'({m.sql})::double as "{m.name}"' for m in metrics)
     rows = database.execute(
-        "select campaign, block, plugin, profile, cell, role, environment_fingerprint, "
+        "select campaign, block, plugin, version, profile, cell, role, environment_fingerprint, "
         f"environment_class, coalesce(method_version, 0), {_BOUND}, "
         f"{columns} from ({_ROWS}) where status = 'ok' and {where}",
         [link_bits_per_s, *values],
