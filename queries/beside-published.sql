@@ -47,6 +47,7 @@ measured as (
         ) as value,
     from closest
     inner join measurements using (campaign, plugin, path, traffic, streams)
+    anti join blocks_drifted using (campaign, install_id)
     where
         measurements.status = 'ok'
         and measurements.role = 'cell'

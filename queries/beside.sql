@@ -50,10 +50,7 @@ pairs as (
         runs.pods,
         runs.load_bits_per_s,
         runs.rate / nullif(alone.rate, 0) as rate_ratio,
-        -- The load's own CPU is in that of the nodes, and cannot be told from it.
-        if(
-            runs.flows > 0, null, runs.cpu_s_per_work / nullif(alone.cpu_s_per_work, 0)
-        ) as cpu_per_work_ratio,
+        runs.cpu_s_per_work / nullif(alone.cpu_s_per_work, 0) as cpu_per_work_ratio,
         runs.latency_us_p50,
         alone.latency_us_p50 as latency_us_p50_alone,
         runs.latency_us_p99,

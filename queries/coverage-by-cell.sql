@@ -17,14 +17,11 @@ final as (
         plugin,
         profile,
         status,
+        reason,
         count(*) as blocks,
-        -- Of several as frequent ones the first by name, else it would be chance.
-        mode(reason order by reason) filter (
-            reason is not null
-        ) as reason_most_frequent,
     from cells
     group by all
 )
 
 select * from final
-order by campaign, cell, plugin, profile, status
+order by campaign, cell, plugin, profile, status, reason

@@ -15,12 +15,12 @@ final as (
         profile,
         count(*) as asked,
         count(*) filter (status = 'ok') as measured,
+        count(*) filter (status = 'drifted') as drifted,
         count(*) filter (status = 'invalid') as invalid,
         count(*) filter (status = 'noisy') as noisy,
         count(*) filter (status = 'failed') as failed,
         count(*) filter (status = 'unsupported') as unsupported,
         count(*) filter (status = 'missing') as missing,
-        count(*) filter (status = 'ok' and is_drifted) as measured_drifted,
         -- Of several as frequent ones the first by name, else it would be chance.
         mode(reason order by reason) filter (
             reason is not null

@@ -20,7 +20,8 @@ measured as (
         plugin,
         profile,
         count(*) as blocks,
-        median(rate) as throughput_gbits_per_s,
+        median(work_rate) as throughput_gbits_per_s,
+        median(cpus_busy) as cpus_busy,
         median(cpu_s_per_work) as cpu_s_per_gbit,
         min(cpu_s_per_work) as cpu_s_per_gbit_min,
         max(cpu_s_per_work) as cpu_s_per_gbit_max,
@@ -60,7 +61,7 @@ final as (
         plugin,
         blocks,
         throughput_gbits_per_s,
-        throughput_gbits_per_s * cpu_s_per_gbit as cpus_busy,
+        cpus_busy,
         cpu_s_per_gbit,
         cpu_s_per_gbit_min,
         cpu_s_per_gbit_max,
@@ -75,7 +76,7 @@ final as (
                     blocks = 0,
                     coalesce(
                         unsupported_reason,
-                        'no comparable run that knows its CPU, see coverage'
+                        'no comparable run that knows its own CPU, see coverage'
                     ),
                     null
                 ),

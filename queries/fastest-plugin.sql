@@ -9,7 +9,8 @@ asked_for as (
 ),
 
 contenders as materialized (
-    select campaign, cell, plugin, profile, blocks, mean, variance,
+    select
+        campaign, cell, plugin, profile, blocks, mean, variance, is_at_stated_rate,
     from asked_for
     where not is_baseline and blocks > 0
 ),
@@ -35,7 +36,10 @@ pairs as (
         ) as freedom,
     from contenders as behind
     inner join contenders as ahead using (campaign, cell)
-    where ahead.mean > behind.mean
+    where
+        ahead.mean > behind.mean
+        -- What both were told to carry and did, ranks neither.
+        and not (ahead.is_at_stated_rate and behind.is_at_stated_rate)
 ),
 
 decided as (
@@ -130,6 +134,7 @@ final as (
         rate_min,
         rate_max,
         is_leader,
+        is_at_stated_rate,
         rate_ratio,
         rate_ratio_low,
         rate_ratio_high,
@@ -142,6 +147,11 @@ final as (
                     null
                 ),
                 absent_because,
+                if(
+                    is_at_stated_rate,
+                    'at its stated rate: compare CPU and latency',
+                    null
+                ),
                 if(
                     blocks between 1 and 2,
                     'fewer than 3 blocks: the order may be chance',

@@ -76,8 +76,8 @@ found as (
         checks.campaign,
         checks.plugin,
         proofs.feature,
-        count(*) filter (checks.entry.verdict = 'pass') as cells_passed,
-        count(*) filter (checks.entry.verdict = 'fail') as cells_failed,
+        count(*) filter (checks.entry.verdict = 'pass') as runs_passed,
+        count(*) filter (checks.entry.verdict = 'fail') as runs_failed,
     from checks
     inner join proofs
         on
@@ -95,8 +95,8 @@ final as (
         source,
         verified,
         gate,
-        if(gate is null, null, coalesce(cells_passed, 0)) as cells_passed,
-        if(gate is null, null, coalesce(cells_failed, 0)) as cells_failed,
+        if(gate is null, null, coalesce(runs_passed, 0)) as runs_passed,
+        if(gate is null, null, coalesce(runs_failed, 0)) as runs_failed,
     from claims
     left join proofs using (feature)
     left join found using (campaign, plugin, feature)

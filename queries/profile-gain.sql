@@ -146,7 +146,7 @@ final as (
                 if(environments_differ, 'environments differ', null),
                 if(
                     rate_ratio is not null and cpu_per_work_ratio is null,
-                    'CPU of the idle node or of the run is not known',
+                    'the CPU of its own is not known',
                     null
                 )
             ),

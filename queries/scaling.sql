@@ -134,6 +134,7 @@ series as (
         point.series as series,
         min(point.value) over one as value_min,
         max(point.value) over one as value_max,
+        arg_min(cell, (point.value, cell)) over one as first_cell,
     from points
     where point.value is not null
     window one as (partition by campaign, point.dimension, point.series)
@@ -170,6 +171,7 @@ final as (
         path,
         traffic,
         dimension,
+        first_cell,
         value,
         cell,
         plugin,
@@ -201,4 +203,5 @@ final as (
 )
 
 select * from final
-order by campaign, path, traffic, dimension, plugin, profile, value, cell
+order by
+    campaign, path, traffic, dimension, first_cell, plugin, profile, value, cell

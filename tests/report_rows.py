@@ -297,6 +297,7 @@ def _numbers(path: str, traffic: Traffic, speed: float, dice: random.Random) -> 
         numbers: Mapping[str, Any] = {
             "throughput_bits_per_s": rate,
             "sent_bits_per_s": float(traffic.rate_bits_per_s),
+            "offered_bits_per_s": traffic.rate_bits_per_s,
             "lost_percent": lost,
             "jitter_us": dice.uniform(2, 9),
             "packets_source": "Udp.InDatagrams of receiver",

@@ -254,10 +254,58 @@ def test_cells_that_fill_the_link_are_compared_by_cpu(folder: str) -> None:
     assert compare(folder, "a", "b")[1][0]["metric"] == "throughput"
 
 
+BOUND = "bound by the link or a stated rate"
+
+
 def test_cells_that_fill_the_link_without_cpu_on_record_say_so(folder: str) -> None:
     fill(open_store(folder), {"a": SAME, "b": SAME})
     _, (line,), _ = compare(folder, "a", "b", "--link", "10")
-    assert (line["metric"], line["notes"]) == ("throughput", ["link-bound: no CPU is on record"])
+    assert (line["metric"], line["notes"]) == ("throughput", [f"{BOUND}: no CPU is on record"])
+
+
+NO_STREAM = {"traffic": "tcp-rr", "throughput_bits_per_s": None, "transactions_per_s": 1000.0}
+
+
+@pytest.mark.parametrize(
+    ("stated", "bound"),
+    [
+        ({"offered_bits_per_s": 10_000_000_000}, True),
+        ({"offered_bits_per_s": 5_000_000_000, "pairs": 2}, True),
+        ({"offered_bits_per_s": 10_000_000_000, "pairs": 2}, False),
+        ({"offered_bits_per_s": 10_000_000_000, "traffic": "no-drop-stream"}, False),
+        ({"offered_transactions_per_s": 1000, **NO_STREAM}, True),
+        ({"offered_transactions_per_s": 2000, **NO_STREAM}, False),
+    ],
+)
+def test_cells_at_their_stated_rate_are_compared_by_cpu(
+    folder: str, stated: dict[str, Any], bound: bool
+) -> None:
+    cost = {"cpu_busy_s": 5.0, "cpu_window_s": 10.0, **NO_IDLE}
+    fill(open_store(folder), {"a": (10.0, 9.99), "b": (9.98, 9.99)}, **stated, **cost)
+    _, (line,), _ = compare(folder, "a", "b")
+    assert (line["metric"] == "cpu") == (line["notes"] == [f"{BOUND}: compared by CPU"]) == bound
+
+
+def test_the_cpu_of_a_load_is_not_charged_to_the_cell(folder: str) -> None:
+    cost = {"cpu_busy_s": 5.0, "cpu_window_s": 10.0, "load_streams": 1, **NO_IDLE}
+    fill(open_store(folder), {"a": SAME, "b": SAME}, **cost)
+    status, _, said = compare(folder, "a", "b", "--metric", "cpu")
+    assert (status, "no cell of these sides has cpu" in said) == (2, True)
+
+
+def test_a_block_that_failed_and_drifted_is_in_no_comparison(folder: str) -> None:
+    store = open_store(folder)
+    fill(store, {"a": SAME, "b": SAME})
+    document = '{"matrix": {"limits": {"drift_percent_max": 25}}}'
+    put_campaign(store, "night-2", method_version=2, document=document)
+    for repeat in (1, 2, 3):
+        same = {"campaign": "night-2", "block": f"b.base.r{repeat}", "install_id": f"i{repeat}"}
+        put_block(store, "b", repeat, 10.0, **same)
+        ratio = 0.7 if repeat == 3 else 0.8
+        row = full("blocks", **same, plugin="b", status="failed", drift_ratio=ratio)
+        write_rows(store, "blocks", [row], **same)
+    _, (line,), _ = compare(folder, "a", "plugin=b,campaign=night-2")
+    assert line["blocks"] == [5, 2]
 
 
 def test_known_changes_fail_nothing_until_they_grow_or_expire(tmp_path: Path, folder: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from cnibench.report import write_report
 from cnibench.report.answers import Answers
 from cnibench.report.campaign import choose
-from cnibench.report.coverage import STATUSES
+from cnibench.report.coverage import STATUSES, reasons
 from cnibench.report.first_answer import verdicts
 from cnibench.report.numbers import percent, short
 from cnibench.report.words import BLOCKS_MIN, is_control
@@ -163,12 +163,21 @@ APART = {"bravo": (9.0, 9.5, 9.9), "charlie": (10.0, 10.4, 13.0)}
 OVERLAPPING = {"bravo": (9.0, 9.0, 9.1, 9.1, 9.2, 10.1), "charlie": (10.0, 10.1, 10.1, 10.2, 10.3)}
 
 
+STATED = {"bravo": (9.98, 9.98, 9.98), "charlie": (9.99, 9.99, 9.99)}
+"""Hardly any spread, of 10 Gbit/s that were asked for."""
+
+
 @pytest.mark.parametrize(
-    ("rates", "head"),
-    [(APART, "cannot be told apart: charlie, bravo"), (OVERLAPPING, "charlie")],
+    ("rates", "stated_gbits_per_s", "head"),
+    [
+        (APART, None, "cannot be told apart: charlie, bravo"),
+        (OVERLAPPING, None, "charlie"),
+        (STATED, 10, "carry the stated rate: charlie, bravo"),
+        (STATED, 20, "charlie"),
+    ],
 )
 def test_the_first_screen_judges_as_the_question_does_and_not_by_ranges(
-    rates: dict[str, tuple[float, ...]], head: str
+    rates: dict[str, tuple[float, ...]], stated_gbits_per_s: int | None, head: str
 ) -> None:
     job = make_small_job(repeats=6, plugins=("alpha", "bravo", "charlie"))
     rows = make_rows(job)
@@ -180,6 +189,7 @@ def test_the_first_screen_judges_as_the_question_does_and_not_by_ranges(
             is_one = row["profile"] == "base" and row["repeat"] <= len(values)
             row |= {"status": "ok" if is_one else "failed", "metric": None}
             row["throughput_bits_per_s"] = 1e9 * values[row["repeat"] - 1] if is_one else None
+            row["offered_bits_per_s"] = stated_gbits_per_s and stated_gbits_per_s * 10**9
     database = make_database(rows)
     campaign = choose(database, None)
     grid = verdicts(campaign, Answers(database, campaign.name))
@@ -203,6 +213,22 @@ def test_coverage_adds_up_to_what_the_question_counts(
         count = sum(row["measured" if status == "ok" else status] for row in totals)
         assert count > 0, "made-up rows hold every status"
         assert f"{count} {status}" in said
+
+
+def test_runs_without_a_number_are_counted_by_their_own_reasons(
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    outcomes = Answers(database, "synthetic")("coverage-by-cell")
+    found = {(r.status, r.reason): r.blocks for r in reasons(outcomes)}
+    planned = rows_of(database, "coverage")
+    assert sum(found.values()) == sum(row["asked"] - row["measured"] for row in planned)
+    counted = database.execute(
+        "select status, reason, count(*) from measurements where role = 'cell' and status != 'ok' "
+        "and campaign = 'synthetic' group by all"
+    ).fetchall()
+    assert len(counted) > 2
+    for status, reason, runs in counted:
+        assert found[status, reason] == runs
 
 
 def test_what_is_missing_is_shown_with_its_reason(html: str) -> None:

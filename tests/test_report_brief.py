@@ -26,7 +26,7 @@ def html(database: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathF
 def test_latency_scaling_and_cpu_are_drawn_with_the_names_beside_the_curves(html: str) -> None:
     for kind, title in (
         ("tail", "cross-node.tcp-rr"),
-        ("scaling-streams", "cross-node, tcp-stream"),
+        ("scaling-streams", "from cross-node.tcp-1 on"),
         ("cpu", "cross-node.tcp-1"),
     ):
         found = re.findall(rf'<title id="{kind}-\d+-title">([^<]*)', html)

@@ -14,6 +14,7 @@ from steps.lib.documents import suggest
 from steps.lib.errors import InputError
 from steps.lib.imports import ENVIRONMENT_CLASS
 
+DIRECTIONS = {"forward": "", "reverse": ", reverse", "both": ", both ways at once"}
 HTTP = {"http1": "HTTP/1.1", "http2": "HTTP/2"}
 
 
@@ -155,7 +156,7 @@ def _alone(entry: Mapping[str, Any]) -> str:
     label = f"TCP, {_streams(entry)}" if kind == "tcp-stream" else f"UDP at {_rate(entry)}"
     if kind == "udp-stream" and entry["streams"] > 1:
         label += f", {_streams(entry)}"
-    return label + (", reverse" if entry.get("direction") == "reverse" else "")
+    return label + DIRECTIONS[entry.get("direction", "forward")]
 
 
 def _transactions(entry: Mapping[str, Any]) -> str:

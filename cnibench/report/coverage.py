@@ -1,12 +1,13 @@
 """Coverage and validity: what became of every planned cell, and what the gates found."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnibench.report.answers import Answers, Row
 from cnibench.report.campaign import Campaign
 
-STATUSES = ("ok", "invalid", "noisy", "failed", "unsupported", "missing")
+STATUSES = ("ok", "drifted", "invalid", "noisy", "failed", "unsupported", "missing")
 """As the tables name them; a cell without a status here would be a mistake of ours."""
 
 REASONS_MAX = 40
@@ -37,18 +38,22 @@ HeatMap = Mapping[tuple[str, str], Mapping[str, Square]]
 """Squares by plugin and profile, then by cell."""
 
 
+def counts(outcomes: Sequence[Row]) -> dict[tuple[str, str, str], Counter[str]]:
+    """Blocks by plugin, profile and cell, then by status, whatever the reasons."""
+    found: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for row in outcomes:
+        found[row["plugin"], row["profile"], row["cell"]][row["status"]] += row["blocks"]
+    return found
+
+
 def heat_map(campaign: Campaign, outcomes: Sequence[Row]) -> HeatMap:
     """A square for each planned cell of each plugin and profile."""
-    counts: dict[tuple[str, str], dict[str, dict[str, int]]] = {
+    squares: dict[tuple[str, str], dict[str, Square]] = {
         (plugin, profile): {} for plugin in campaign.plugins for profile in campaign.profiles
     }
-    for row in outcomes:
-        squares = counts[row["plugin"], row["profile"]]
-        squares.setdefault(row["cell"], {})[row["status"]] = row["blocks"]
-    return {
-        key: {cell: _square(found) for cell, found in squares.items()}
-        for key, squares in counts.items()
-    }
+    for (plugin, profile, cell), found in counts(outcomes).items():
+        squares[plugin, profile][cell] = _square(found)
+    return squares
 
 
 def _square(found: Mapping[str, int]) -> Square:
@@ -73,7 +78,7 @@ def reasons(outcomes: Sequence[Row]) -> list[Reason]:
     found: dict[tuple[str, str], list[Row]] = {}
     for row in outcomes:
         if row["status"] != "ok":
-            why = row["reason_most_frequent"] or "planned, not run yet"
+            why = row["reason"] or "planned, not run yet"
             found.setdefault((row["status"], why), []).append(row)
     listed = [
         Reason(

@@ -36,7 +36,7 @@ def tails(campaign: Campaign, answers: Answers) -> list[Markup]:
 def scaling(campaign: Campaign, answers: Answers) -> list[Markup]:
     """A chart for each series of cells that differ in one number alone."""
     charts = []
-    for (path, traffic, dimension, metric), rows in _series(answers("scaling")).items():
+    for (first_cell, dimension, metric), rows in _series(answers("scaling")).items():
         candidates: dict[tuple[str, str], list[Row]] = {}
         for row in rows:
             candidates.setdefault((row["plugin"], row["profile"]), []).append(row)
@@ -44,7 +44,7 @@ def scaling(campaign: Campaign, answers: Answers) -> list[Markup]:
             _curve(campaign, of[0], [(r["value"], r["rate_median"]) for r in of])
             for of in candidates.values()
         ]
-        name = f"{path}, {traffic}"
+        name = f"from {first_cell} on"
         charts.append((f"scaling-{dimension}", name, dimension, RATES[metric], curves, ()))
     return list(_drawn(charts))
 
@@ -68,11 +68,11 @@ def _by(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
     return found
 
 
-def _series(rows: Iterable[Row]) -> Mapping[tuple[str, str, str, str], list[Row]]:
-    found: dict[tuple[str, str, str, str], list[Row]] = {}
+def _series(rows: Iterable[Row]) -> Mapping[tuple[str, str, str], list[Row]]:
+    found: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row["metric"] is not None:
-            key = (row["path"], row["traffic"], row["dimension"], row["metric"])
+            key = (row["first_cell"], row["dimension"], row["metric"])
             found.setdefault(key, []).append(row)
     return found
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from cnibench.report.answers import Answers, Row
 from cnibench.report.campaign import Campaign, Traffic
-from cnibench.report.coverage import STATUSES
+from cnibench.report.coverage import STATUSES, counts
 from cnibench.report.numbers import ABSENT, TIE, span
 from cnibench.report.plots import Panel, draw
 from cnibench.report.tables import Numbers
@@ -85,19 +85,18 @@ def groups(campaign: Campaign, answers: Answers, metrics: Sequence[Metric]) -> I
 
 def _reasons(outcomes: Sequence[Row]) -> Reasons:
     told: dict[str, dict[tuple[str, str], str]] = {}
-    for row in sorted(outcomes, key=lambda r: STATUSES.index(r["status"])):
-        here = told.setdefault(row["cell"], {})
-        key = (row["plugin"], row["profile"])
+    for (plugin, profile, cell), found in counts(outcomes).items():
+        first, *others = (_reason(status, found[status]) for status in STATUSES if found[status])
         # Beside a plot there is room for one reason; `coverage` has them all.
-        here[key] = f"{here[key].removesuffix(', …')}, …" if key in here else _reason(row)
+        told.setdefault(cell, {})[plugin, profile] = f"{first}, …" if others else first
     return told
 
 
-def _reason(row: Row) -> str:
+def _reason(status: str, blocks: int) -> str:
     """Why runs of one status give no dot, in as many words as fit beside a plot."""
-    if row["status"] == "ok":
+    if status == "ok":
         return "left out"
-    return "unsupported" if row["status"] == "unsupported" else f"{row['blocks']} {row['status']}"
+    return "unsupported" if status == "unsupported" else f"{blocks} {status}"
 
 
 def _group(source: Source, metric: Metric, traffic: Traffic) -> Group:
@@ -113,7 +112,8 @@ def _panel(source: Source, metric: Metric, traffic: Traffic, path: str) -> Panel
     found = {
         key: row for key in source.keys if (row := source.runs.get((metric.metric, cell, *key)))
     }
-    offered = traffic.document.get("rate_bits_per_s")
+    offered = traffic.document.get("rate_bits_per_s", 0) or 0
+    offered *= traffic.document.get("pairs", 1)
     return Panel(
         name=re.sub(r"[^a-z0-9]+", "-", f"{metric.metric}-{cell}"),
         title=f"{path} (control)" if is_control(path) else path,

@@ -120,7 +120,7 @@ def features(campaign: Campaign, rows: Sequence[Row]) -> dict[str, dict[str, Fea
 
 def _seen(row: Row) -> str:
     """What the gates of this campaign say; else what the plugin's file says of earlier looks."""
-    passed, failed = row["cells_passed"] or 0, row["cells_failed"] or 0
+    passed, failed = row["runs_passed"] or 0, row["runs_failed"] or 0
     if passed or failed:
         return f"seen in {passed} cells" + (f", not in {failed}" if failed else "")
     return f"seen: {row['verified']}" if row["verified"] else "not seen"

@@ -4,17 +4,14 @@
 -- its block did not drift: the limit of drift was declared before the run and looks
 -- at the reference only. Streams are judged by receiver goodput, transactions by
 -- their rate; `metric` says which. CPU is that of all nodes above the idle nodes',
--- per Gbit or per transaction.
+-- per Gbit or per transaction; with a load beside it is not known, since the load's own
+-- cannot be told from it.
 with
 
 runs as (
     select *, traffic like '%-stream' as is_stream
     from measurements
     where status = 'ok' and role = 'cell'
-),
-
-drifted as (
-    select campaign, install_id from blocks where status = 'drifted'
 ),
 
 rated as (
@@ -28,10 +25,15 @@ rated as (
             (throughput_bits_per_s + coalesce(throughput_reverse_bits_per_s, 0)) / 1e9,
             transactions_per_s
         ) as work_rate,
+        if(
+            coalesce(load_streams, 0) > 0,
+            null,
+            (cpu_busy_s - cpu_idle_baseline_s) / nullif(cpu_window_s, 0)
+        ) as cpus_busy,
         runs.plugin is not distinct from baseline_plugin as is_baseline,
     from runs
     left join campaigns using (campaign)
-    anti join drifted using (campaign, install_id)
+    anti join blocks_drifted using (campaign, install_id)
 ),
 
 final as (
@@ -55,8 +57,17 @@ final as (
         rate,
         -- What intervals and tests are made of; zero has none.
         if(rate > 0, ln(rate), null) as rate_logarithm,
-        (cpu_busy_s - cpu_idle_baseline_s)
-            / nullif(cpu_window_s * work_rate, 0) as cpu_s_per_work,
+        is_at_stated_rate(
+            traffic,
+            throughput_bits_per_s,
+            offered_bits_per_s,
+            pairs,
+            transactions_per_s,
+            offered_transactions_per_s
+        ) as is_at_stated_rate,
+        work_rate,
+        cpus_busy,
+        cpus_busy / nullif(work_rate, 0) as cpu_s_per_work,
         latency_us_p99,
         failed_requests,
         lost_percent,

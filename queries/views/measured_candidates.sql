@@ -19,6 +19,7 @@ measured as (
         max(rate) as rate_max,
         mean_of_all(rate_logarithm, rate) as mean,
         var_samp(rate_logarithm) as variance,
+        bool_and(is_at_stated_rate) as is_at_stated_rate,
         median(cpu_s_per_work) as cpu_s_per_work_median,
         min(environment) as environment_first,
         max(environment) as environment_last,

@@ -2,7 +2,8 @@
 -- reference runs are left out.
 --
 -- A cell without a measurement in a block that failed counts as failed, for the
--- block's reason, until a resume measures it.
+-- block's reason, until a resume measures it. What was measured well in a block that
+-- drifted is in no comparison, so it is `drifted`, not `ok`.
 with
 
 asked_cells as (
@@ -36,23 +37,23 @@ latest_blocks as (
     group by all
 ),
 
-drifted_installs as (
-    select campaign, block, install_id, true as is_drifted,
-    from blocks
-    where status = 'drifted'
+drifted as (
+    select *, true as is_drifted, from blocks_drifted
 ),
 
 final as (
     select
         asked_cells.* exclude (unsupported_reason),
-        drifted_installs.is_drifted,
         case
+            when measured.status = 'ok' and is_drifted then 'drifted'
             when measured.status is not null then measured.status
             when unsupported_reason is not null then 'unsupported'
             when block_status = 'failed' then 'failed'
             else 'missing'
         end as status,
         case
+            when measured.status = 'ok' and is_drifted
+                then 'the reference changed by more than the limit in its block'
             when measured.status is not null then measured.reason
             when unsupported_reason is not null then unsupported_reason
             when block_status = 'failed' then block_reason
@@ -60,7 +61,7 @@ final as (
     from asked_cells
     left join measured using (campaign, block, cell)
     left join latest_blocks using (campaign, block)
-    left join drifted_installs using (campaign, block, install_id)
+    left join drifted using (campaign, block, install_id)
 )
 
 select * from final

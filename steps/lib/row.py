@@ -91,7 +91,7 @@ def beside_columns(beside: Sequence[Ran], window: Window, record: ToolRecord) ->
     """What ran beside the cell's own pair received; of several pairs the row is of all together.
 
     What is counted of the first pair only, while others ran, is null then: its sender's rate, its
-    retransmits, its packets.
+    retransmits, its packets. A load's packets and cycles cannot be told from the cell's own.
     """
     rates: dict[str, list[float]] = {"load": [], "pair": []}
     for ran in beside:
@@ -99,6 +99,8 @@ def beside_columns(beside: Sequence[Ran], window: Window, record: ToolRecord) ->
     columns: dict[str, Any] = {}
     if rates["load"]:
         columns["load_bits_per_s"] = sum(rates["load"])
+        columns |= {"packets": None, "cycles_per_packet": None}
+        columns["packets_source"] = "none: a load's packets and cycles are among them"
     if rates["pair"]:
         each = [float(record.metrics["throughput_bits_per_s"] or 0), *rates["pair"]]
         columns |= dict.fromkeys(FIRST_PAIR_ONLY)

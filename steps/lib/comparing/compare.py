@@ -153,10 +153,11 @@ def _lines(
             continue
         notes: tuple[str, ...] = ()
         used = metric
-        if bound and metric.name == RATES[0]:
+        if bound and metric.name in RATES:
             has_cost = all(any(row.values[cost.name] for row in rows) for rows in pair)
             used = cost if has_cost else metric
-            notes = (f"link-bound: {'compared by CPU' if has_cost else 'no CPU is on record'}",)
+            how = "compared by CPU" if has_cost else "no CPU is on record"
+            notes = (f"bound by the link or a stated rate: {how}",)
         if any(line.metric == used.name for line in lines):
             continue
         lines.append(_line(cell, (first, second), pair, used, asked, notes))

@@ -123,7 +123,8 @@ from valued
 left join blocks using (campaign, install_id)
 left join node using (campaign, install_id)
 left join campaigns using (campaign)
-where isfinite(value) and value > 0 and blocks.status is distinct from 'drifted'
+anti join blocks_drifted using (campaign, install_id)
+where isfinite(value) and value > 0
 group by campaign, created_at, valued.environment_class, method_version
 order by created_at nulls first, campaign
 """

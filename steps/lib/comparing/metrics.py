@@ -15,7 +15,7 @@ RATES = ("throughput", "transactions")
 """What is compared if nothing is asked for: of each cell the one that it has."""
 
 COST = "cpu"
-"""What is compared in the place of a throughput that the wire or the stated rate bounds."""
+"""What is compared in the place of a rate that the wire bounds, or that was stated."""
 
 
 class Metric(Model):

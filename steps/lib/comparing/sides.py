@@ -147,7 +147,7 @@ def installs_of(side: Side) -> tuple[str, list[str]]:
 
 _UNMEASURED = """
 with asked as (
-    select campaign, plugin, profile, cell, reason, if(is_drifted, 'drifted', status) as status
+    select campaign, plugin, profile, cell, reason, status
     from outcomes
     union all
     select campaign, plugin, profile, cell, reason, status
@@ -161,14 +161,14 @@ group by all
 """
 """What is imported was never planned: its rows are all that is known of what was to be measured."""
 
-_BOUND = """coalesce(
-    throughput_bits_per_s >= 0.95 * least(
-        coalesce(offered_bits_per_s, 'inf'::double),
-        coalesce(?::double, 'inf'::double) * if(
-            client_mtu_bytes is null,
-            1.0,
-            (client_mtu_bytes - 52) / (client_mtu_bytes + 38.0)
-        )
+_BOUND = """is_at_stated_rate(
+    traffic, throughput_bits_per_s, offered_bits_per_s, pairs,
+    transactions_per_s, offered_transactions_per_s
+) or coalesce(
+    throughput_bits_per_s >= 0.95 * ?::double * if(
+        client_mtu_bytes is null,
+        1.0,
+        (client_mtu_bytes - 52) / (client_mtu_bytes + 38.0)
     ),
     false
 )"""
@@ -187,7 +187,7 @@ left join blocks using (campaign, install_id)
 left join (
     select campaign, install_id, any_value(kernel) as kernel from nodes group by all
 ) as of_node using (campaign, install_id)
-where blocks.status is distinct from 'drifted'
+anti join blocks_drifted using (campaign, install_id)
 """
 
 
