@@ -8,9 +8,18 @@ asked_for as (
         getvariable('campaign') is null or campaign = getvariable('campaign')
 ),
 
+-- A number stands for the four names, since every pair is grouped by it.
 contenders as materialized (
     select
-        campaign, cell, plugin, profile, blocks, mean, variance, is_at_stated_rate,
+        row_number() over () as candidate,
+        campaign,
+        cell,
+        plugin,
+        profile,
+        blocks,
+        mean,
+        variance,
+        is_at_stated_rate,
     from asked_for
     where not is_baseline and blocks > 0
 ),
@@ -21,12 +30,8 @@ contenders as materialized (
 -- places that the numbers allow, and those that are not told apart overlap.
 pairs as (
     select
-        behind.campaign,
-        behind.cell,
-        ahead.plugin as plugin_ahead,
-        ahead.profile as profile_ahead,
-        behind.plugin,
-        behind.profile,
+        ahead.candidate as ahead,
+        behind.candidate as behind,
         ahead.mean - behind.mean as difference,
         welch_error(
             ahead.variance, ahead.blocks, behind.variance, behind.blocks
@@ -42,60 +47,36 @@ pairs as (
         and not (ahead.is_at_stated_rate and behind.is_at_stated_rate)
 ),
 
-decided as (
-    select *
+decided as materialized (
+    select ahead, behind,
     from pairs
     -- Without any variance there is no freedom to speak of.
     where difference > 1e-12 + coalesce(t_95(freedom), 0) * error
 ),
 
 behind_others as (
-    select campaign, cell, plugin, profile, count(*) as others_ahead,
-    from decided
-    group by all
+    select behind as candidate, count(*) as others_ahead, from decided group by all
 ),
 
 ahead_of_others as (
-    select
-        campaign,
-        cell,
-        plugin_ahead as plugin,
-        profile_ahead as profile,
-        count(*) as others_behind,
-    from decided
-    group by all
+    select ahead as candidate, count(*) as others_behind, from decided group by all
 ),
 
 leaders as (
     select
         campaign,
         cell,
+        count(*) as candidates,
         max({
             'mean': mean,
             'plugin': plugin,
             'profile': profile,
+            'candidate': candidate,
             'variance': variance,
             'blocks': blocks,
-        }) as leader,
+        }) filter (mean is not null) as leader,
     from contenders
-    where mean is not null
     group by all
-),
-
-against_leader as (
-    select
-        contenders.*,
-        leader.plugin = plugin and leader.profile = profile as is_leader,
-        if(is_leader, null, mean - leader.mean) as difference,
-        t_95(
-            welch_freedom(
-                variance, blocks, leader.variance, leader.blocks
-            )
-        ) * welch_error(
-            variance, blocks, leader.variance, leader.blocks
-        ) as half_width,
-    from contenders
-    left join leaders using (campaign, cell)
 ),
 
 ranks as (
@@ -105,15 +86,23 @@ ranks as (
         plugin,
         profile,
         1 + coalesce(others_ahead, 0) as rank,
-        count(*) over (partition by campaign, cell)
-            - coalesce(others_behind, 0) as rank_max,
-        is_leader,
+        candidates - coalesce(others_behind, 0) as rank_max,
+        candidate is not distinct from leader.candidate as is_leader,
+        if(is_leader, null, mean - leader.mean) as difference,
+        t_95(
+            welch_freedom(
+                variance, blocks, leader.variance, leader.blocks
+            )
+        ) * welch_error(
+            variance, blocks, leader.variance, leader.blocks
+        ) as half_width,
         exp(difference) as rate_ratio,
         exp(difference - half_width) as rate_ratio_low,
         exp(difference + half_width) as rate_ratio_high,
-    from against_leader
-    left join behind_others using (campaign, cell, plugin, profile)
-    left join ahead_of_others using (campaign, cell, plugin, profile)
+    from contenders
+    left join leaders using (campaign, cell)
+    left join behind_others using (candidate)
+    left join ahead_of_others using (candidate)
 ),
 
 final as (
