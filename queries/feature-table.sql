@@ -58,10 +58,7 @@ checks as (
         campaign,
         plugin,
         path,
-        unnest(list_transform(
-            list_filter(gates, lambda g: g.verdict != 'not_applicable'),
-            lambda g: {'gate': g.gate, 'verdict': g.verdict}
-        )) as entry,
+        unnest(gates) as entry,
     from measurements
     where
         role = 'cell'

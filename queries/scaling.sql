@@ -131,7 +131,6 @@ series as (
         cell,
         point.dimension as dimension,
         point.value as value,
-        point.series as series,
         min(point.value) over one as value_min,
         max(point.value) over one as value_max,
         arg_min(cell, (point.value, cell)) over one as first_cell,
@@ -156,7 +155,7 @@ first_points as (
     select
         campaign,
         dimension,
-        series,
+        first_cell,
         plugin,
         profile,
         arg_min(rate_median, value) as rate_median,
@@ -199,7 +198,7 @@ final as (
             ''
         ) as note,
     from points_of
-    left join first_points using (campaign, dimension, series, plugin, profile)
+    left join first_points using (campaign, dimension, first_cell, plugin, profile)
 )
 
 select * from final

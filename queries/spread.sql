@@ -42,8 +42,8 @@ long as (
 final as (
     select
         campaign,
-        path,
-        traffic,
+        any_value(path) as path,
+        any_value(traffic) as traffic,
         cell,
         metric,
         plugin,
@@ -58,9 +58,9 @@ final as (
         avg(value) + half_width_95(value) as value_mean_high,
         stddev_samp(value) as value_deviation,
         100 * stddev_samp(value) / nullif(avg(value), 0) as deviation_percent,
-        list(value order by repeat, value) as runs,
+        list_sort(list(value)) as runs,
     from long
-    group by all
+    group by campaign, cell, metric, plugin, profile
 )
 
 select * from final

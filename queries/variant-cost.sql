@@ -28,6 +28,13 @@ runs as (
         )
 ),
 
+-- Materialized, or DuckDB pairs every plugin with every other one first.
+of_variants as materialized (
+    select runs.*, variants_asked.sibling,
+    from runs
+    inner join variants_asked using (campaign, plugin)
+),
+
 measured as (
     select
         runs.campaign,
@@ -47,21 +54,20 @@ measured as (
         least(min(runs.environment), min(plain.environment))
             != greatest(max(runs.environment), max(plain.environment))
             as environments_differ,
-    from runs
-    inner join variants_asked using (campaign, plugin)
+    from of_variants as runs
     inner join runs as plain
         on
             plain.campaign = runs.campaign
             and plain.cell = runs.cell
             and plain.profile = runs.profile
             and plain.repeat = runs.repeat
-            and plain.plugin = variants_asked.sibling
+            and plain.plugin = runs.sibling
     group by all
 ),
 
 siblings as (
     select campaign, plugin as sibling, true as is_planned,
-    from asked
+    from planned
     where
         getvariable('campaign') is null or campaign = getvariable('campaign')
     group by all
