@@ -53,33 +53,27 @@ proofs as (
     ) as proofs (feature, gate, only_path)
 ),
 
-checks as (
+found as (
     select
-        campaign,
-        plugin,
-        path,
-        unnest(gates) as entry,
-    from measurements
+        gate_findings.campaign,
+        gate_findings.plugin,
+        proofs.feature,
+        sum(findings) filter (verdict = 'pass')::bigint as runs_passed,
+        sum(findings) filter (verdict = 'fail')::bigint as runs_failed,
+    from gate_findings
+    inner join proofs
+        on
+            gate_findings.gate = proofs.gate
+            and (
+                proofs.only_path is null
+                or proofs.only_path = gate_findings.path
+            )
     where
         role = 'cell'
         and (
             getvariable('campaign') is null
             or campaign = getvariable('campaign')
         )
-),
-
-found as (
-    select
-        checks.campaign,
-        checks.plugin,
-        proofs.feature,
-        count(*) filter (checks.entry.verdict = 'pass') as runs_passed,
-        count(*) filter (checks.entry.verdict = 'fail') as runs_failed,
-    from checks
-    inner join proofs
-        on
-            checks.entry.gate = proofs.gate
-            and (proofs.only_path is null or proofs.only_path = checks.path)
     group by all
 ),
 

@@ -1,18 +1,6 @@
 -- What did the validity gates find, and which attempts were given up for noise?
 with
 
-checks as (
-    select
-        campaign,
-        started_at,
-        block,
-        cell,
-        unnest(gates) as entry,
-    from measurements
-    where
-        getvariable('campaign') is null or campaign = getvariable('campaign')
-),
-
 attempts as (
     select
         campaign,
@@ -32,14 +20,20 @@ attempts as (
 findings as (
     select
         campaign,
-        entry.gate as gate,
-        entry.verdict as verdict,
-        count(*) as findings,
+        gate,
+        verdict,
+        sum(findings)::bigint as findings,
         arg_min(
-            {'block': block, 'cell': cell, 'evidence': entry.evidence},
-            (started_at, block, cell)
+            {
+                'block': example.block,
+                'cell': example.cell,
+                'evidence': example.evidence,
+            },
+            (example.started_at, example.block, example.cell)
         ) as example,
-    from checks
+    from gate_findings
+    where
+        getvariable('campaign') is null or campaign = getvariable('campaign')
     group by all
     union all by name
     -- A reason starts with the gate that gave the attempt up.

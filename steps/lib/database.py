@@ -2,16 +2,14 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from steps.lib.errors import InputError
-from steps.lib.sql import no_rows, questions, quoted, shared
+from steps.lib.kept import kept_views, view_of_table
+from steps.lib.sql import questions, quoted, shared
 from steps.lib.store import Damaged, Store, consolidate
-from steps.lib.store.collected import OBJECT
-from steps.lib.store.consolidated import query_schema
 
 LOG = logging.getLogger("cnibench")
 
@@ -45,10 +43,8 @@ def setup(store: Store) -> tuple[list[str], list[Damaged]]:
         TransientError: the store does not answer.
     """
     copies = consolidate(store)
-    views = [
-        f"create or replace view {name} as {_copied(name, found.files)}"
-        for name, found in copies.items()
-    ]
+    views = [view_of_table(name, found.files) for name, found in copies.items()]
+    views += kept_views(store, copies)
     damaged = [entry for found in copies.values() for entry in found.damaged]
     return [*views, _damaged_table(damaged), *shared(), *questions()], damaged
 
@@ -92,19 +88,6 @@ def relation_of(database: duckdb.DuckDBPyConnection, statement: str) -> duckdb.D
     return relation
 
 
-def _copied(name: str, files: Sequence[Path]) -> str:
-    """A select from the copies: DuckDB's own reader is ten times as fast as a scan through Arrow.
-
-    The campaign stands in the path too, so that a question about one opens only its files.
-    """
-    if not files:
-        return no_rows(query_schema(name))
-    return (
-        f"select * exclude ({OBJECT}) from read_parquet([{', '.join(map(_quoted, files))}], "
-        "hive_partitioning = true, hive_types = {'campaign': varchar})"
-    )
-
-
 def _damaged_table(damaged: Sequence[Damaged]) -> str:
     rows = "".join(
         f" union all select {quoted(entry.key)}, {quoted(entry.reason)}" for entry in damaged
@@ -122,9 +105,3 @@ def _report_damaged(store: Store, damaged: Sequence[Damaged]) -> None:
         store.address,
         len(damaged),
     )
-
-
-def _quoted(path: Path) -> str:
-    """A path as an SQL string in which no character is a pattern."""
-    text = "".join(f"[{c}]" if c in "*?[" else c for c in str(path.absolute()))
-    return quoted(text)

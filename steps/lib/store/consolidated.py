@@ -152,13 +152,13 @@ class _Copy:
 
     def _build(self) -> None:
         damaged: list[Damaged] = []
-        _replace(self._path, lambda path: damaged.extend(self._write(path)))
+        write_whole(self._path, lambda path: damaged.extend(self._write(path)))
         if damaged:
             text = json.dumps([asdict(entry) for entry in damaged], indent=1)
-            _replace(self._damage, lambda path: path.write_text(text))
+            write_whole(self._damage, lambda path: path.write_text(text))
         if self._hidden:
             hidden = json.dumps({name: sorted(ids) for name, ids in self._hidden.items()})
-            _replace(self._path.with_suffix(HIDDEN), lambda path: path.write_text(hidden))
+            write_whole(self._path.with_suffix(HIDDEN), lambda path: path.write_text(hidden))
 
     def _write(self, path: Path) -> list[Damaged]:
         """Write the rows a group at a time, so that memory is bounded; return what is damaged."""
@@ -298,7 +298,7 @@ def _written_at(path: Path) -> float:
         return 0.0
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file whole or not at all; a power cut must not leave half of it under its name."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
