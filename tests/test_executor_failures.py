@@ -1,13 +1,19 @@
 """What the executor does when stages fail: tries them again, puts back, tells the first reason."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hera.workflows import Input, Output
 
 from steps.lib import executor
 from steps.lib.afterwards import afterwards
+from steps.lib.blocks import write_block
+from steps.lib.database import open_database
 from steps.lib.errors import OwnershipError, RefusedError, TransientError
 from steps.lib.plan import make_plan
 from steps.lib.stage import stage
+from steps.lib.store import open_store
 from steps.pipeline import Stage
 from tests.jobs import job
 
@@ -66,3 +72,22 @@ def test_an_error_of_cleaning_up_does_not_hide_the_first(
     assert "the pod stays: cannot be reached" in caplog.text
     with pytest.raises(TransientError), afterwards(clean_up, "the pod stays"):
         pass
+
+
+@pytest.mark.namespaces
+def test_a_block_that_was_collected_at_the_second_try_is_not_failed_by_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def write_at_second_try(*row: Any) -> None:
+        tries.append("try")
+        if len(tries) == 1:
+            raise TransientError("the store does not answer")
+        write_block(*row)
+
+    monkeypatch.setattr("steps.collect.write_block", write_at_second_try)
+    of, store = job(("host-network",), target="tries"), str(tmp_path)
+    assert executor.run_campaign(of, store, lambda _: None) == []
+    rows = open_database(open_store(store)).execute("select status, reason from blocks").fetchall()
+    assert (len(tries), rows) == (2, [("ok", None)])
