@@ -1,6 +1,7 @@
 """What has to outlive every process: documents in ConfigMaps, and a lease that keeps others out."""
 
 import base64
+import http.client
 import logging
 import os
 import socket
@@ -56,8 +57,16 @@ class Memory:
                 "document": base64.b64encode(zlib.compress(document.encode())).decode("ascii")
             },
         )
-        if self.api.get(self.api.core.replace_namespaced_config_map, name, NAMESPACE, body) is None:
+        replace = self.api.core.replace_namespaced_config_map
+        if self.api.get(replace, name, NAMESPACE, body) is not None:
+            return
+        try:
             self.api.call(self.api.core.create_namespaced_config_map, NAMESPACE, body)
+        except AnswerError as error:
+            if error.status != http.client.CONFLICT:
+                raise
+            # We made it: the answer to the request was lost, and it was sent again.
+            self.api.call(replace, name, NAMESPACE, body)
 
     def delete(self, name: str) -> None:
         """Forget the document. Idempotent."""
@@ -73,7 +82,7 @@ class Memory:
 
 def is_held(api: Api) -> bool:
     """Whether a campaign holds the target now."""
-    present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+    present = _read(api)
     return present is not None and _is_in_force(present)
 
 
@@ -130,7 +139,7 @@ def lease(
 
 
 def _acquire(api: Api, target: str, holder: Holder) -> None:
-    present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+    present = _read(api)
     if present is not None and _keeps_out(present, holder):
         raise OwnershipError(
             f"target {target} is measuring already (the lease is held by "
@@ -144,13 +153,21 @@ def _acquire(api: Api, target: str, holder: Holder) -> None:
         else:
             api.call(api.coordination.replace_namespaced_lease, LEASE, NAMESPACE, body)
     except AnswerError as error:
-        # Somebody was faster: the resource version, or the name, is taken.
-        raise OwnershipError(f"target {target} was taken by somebody else just now") from error
+        # The resource version, or the name, is taken: by somebody who was faster, or by ourselves,
+        # when an answer was lost and the request was sent again.
+        present = _read(api)
+        if present is None or present.spec.holder_identity != holder.identity:
+            raise OwnershipError(f"target {target} was taken by somebody else just now") from error
+
+
+def _read(api: Api) -> Any | None:
+    """The lease, whoever holds it; None if nobody does."""
+    return api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
 
 
 def _let_go(api: Api, holder: str) -> None:
     """Delete the lease, in the version in which it was seen to be ours."""
-    present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+    present = _read(api)
     if present is None or present.spec.holder_identity != holder:
         return
     condition = client.V1Preconditions(resource_version=present.metadata.resource_version)
@@ -188,7 +205,7 @@ def _renew(api: Api, holder: Holder, stop: threading.Event) -> None:
     """Keep the lease until told to stop; one renewal that fails is tried again."""
     while not stop.wait(RENEW_S):
         try:
-            present = api.get(api.coordination.read_namespaced_lease, LEASE, NAMESPACE)
+            present = _read(api)
             if present is None:
                 return  # Our namespace was taken down with all in it, as at a campaign's end.
             if present.spec.holder_identity != holder.identity:

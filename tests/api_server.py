@@ -1,0 +1,102 @@
+"""An API server in memory, for what a real one cannot be made to do in a test: lose an answer.
+
+It speaks as much of the protocol as is asked of it; what a real one says is seen in ``tests/lab``.
+Use it by ``pytest_plugins = ["tests.api_server"]``; import its names for the type checker only.
+"""
+
+import http.client
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+Document = dict[str, Any]
+
+
+class ApiServer(ThreadingHTTPServer):
+    """Objects by path; ``losing`` are methods whose next request is done, but not answered."""
+
+    context = "in-memory"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.objects: dict[str, Document] = {}
+        self.losing: list[str] = []
+        self._version = 0
+
+    @property
+    def kubeconfig(self) -> Document:
+        """A file with one context, that of this server."""
+        entry, name = {"name": self.context}, self.context
+        cluster = {"server": f"http://127.0.0.1:{self.server_port}"}
+        return {
+            "clusters": [entry | {"cluster": cluster}],
+            "users": [entry | {"user": {}}],
+            "contexts": [entry | {"context": {"cluster": name, "user": name}}],
+        }
+
+    def carry_out(self, method: str, path: str, body: Document) -> tuple[int, Document]:
+        """Status and document of the answer."""
+        if method == "POST":
+            path = f"{path}/{body['metadata']['name']}"
+            if path in self.objects:
+                return _refusal(http.client.CONFLICT, "already exists")
+            return http.client.CREATED, self._keep(path, body)
+        present = self.objects.get(path)
+        if present is None:
+            return _refusal(http.client.NOT_FOUND, "not found")
+        if method == "PUT":
+            version = body["metadata"].get("resourceVersion")
+            if version not in (None, present["metadata"]["resourceVersion"]):
+                return _refusal(http.client.CONFLICT, "the object has been modified")
+            return http.client.OK, self._keep(path, body)
+        return http.client.OK, self.objects.pop(path) if method == "DELETE" else present
+
+    def _keep(self, path: str, document: Document) -> Document:
+        self._version += 1
+        metadata = document["metadata"] | {"resourceVersion": str(self._version)}
+        self.objects[path] = document | {"metadata": metadata}
+        return self.objects[path]
+
+
+def _refusal(status: int, message: str) -> tuple[int, Document]:
+    return status, {"kind": "Status", "code": status, "message": message}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ApiServer
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def _answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length) or "{}")
+        status, document = self.server.carry_out(self.command, urlsplit(self.path).path, body)
+        if self.command in self.server.losing:
+            self.server.losing.remove(self.command)
+            return
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(document).encode())
+
+    do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+
+
+@pytest.fixture
+def api_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    """A server without an object, which KUBECONFIG names."""
+    with ApiServer() as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(server.kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(file))
+        yield server
+        server.shutdown()
