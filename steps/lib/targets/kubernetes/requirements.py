@@ -2,12 +2,12 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kubernetes import client
 
-from steps.lib.errors import InputError, RefusedError
+from steps.lib.errors import InputError, RefusedError, TransientError
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.evacuation import tireless
 from steps.lib.targets.kubernetes.nodes import NODE_COUNT, linux, workers
@@ -45,13 +45,18 @@ def missing(api: Api, *, installed_by_us: bool) -> list[str]:
     """Everything that keeps the cluster from being measured, each with what to do about it.
 
     Raises:
-        TransientError: it does not answer; maybe it will.
+        TransientError: it does not answer, or a node of it; maybe it will.
     """
     try:
-        found = [*_version(api), *_rights(api), *_nodes(api, installed_by_us)]
-        return found if found or installed_by_us else [*_daemons(api)]
+        nodes = linux(api)
+        found = [*_version(api), *_rights(api), *_nodes(nodes, installed_by_us)]
+        if not found and not installed_by_us:
+            found = [*_daemons(api)]
     except (InputError, RefusedError) as error:
         return [str(error)]
+    if not found:
+        _require_signs_of_life(nodes)
+    return found
 
 
 def _version(api: Api) -> Iterator[str]:
@@ -81,25 +86,34 @@ def _rights(api: Api) -> Iterator[str]:
         )
 
 
-def _nodes(api: Api, installed_by_us: bool) -> Iterator[str]:
-    found = linux(api)
-    able = workers(found)
+def _nodes(nodes: Sequence[Any], installed_by_us: bool) -> Iterator[str]:
+    able = workers(nodes)
     if len(able) < NODE_COUNT:
         names = ", ".join(n.metadata.name for n in able) or "none"
         yield f"the cluster has {len(able)} worker nodes ({names}); needed are {NODE_COUNT}"
         return
-    for node in found:
-        name, ready = node.metadata.name, _readiness(node)
-        if not node.spec.pod_cidr:
+    for node in nodes:
+        name = node.metadata.name
+        # One that has just joined is given its network later.
+        if not node.spec.pod_cidr and not _is_silent(node):
             yield f"node {name} has no podCIDR: start the controller manager with node CIDRs"
-        # A kubelet whose node has no network yet does report: that it is not ready.
-        if ready is None or ready.status == "Unknown":
-            yield f"node {name} does not report: {ready.message if ready else 'no status'}"
-        elif _is_ready(node) and not installed_by_us:
+        if _is_ready(node) and not installed_by_us:
             yield (
                 f"node {name} has a pod network already, which cnibench did not install: remove "
                 "that plugin first, or use a cluster made without one"
             )
+
+
+def _require_signs_of_life(nodes: Sequence[Any]) -> None:
+    """Raise TransientError for nodes whose kubelets are silent: they may be just starting."""
+    silent = [f"node {n.metadata.name} does not report: {_said(n)}" for n in nodes if _is_silent(n)]
+    if silent:
+        raise TransientError("; ".join(silent))
+
+
+def _said(node: Any) -> str:
+    ready = _readiness(node)
+    return ready.message if ready else "no status"
 
 
 def _daemons(api: Api) -> Iterator[str]:
@@ -115,6 +129,12 @@ def _daemons(api: Api) -> Iterator[str]:
 
 def _readiness(node: Any) -> Any | None:
     return next((c for c in node.status.conditions or [] if c.type == "Ready"), None)
+
+
+def _is_silent(node: Any) -> bool:
+    """A kubelet whose node has no network yet does report: that it is not ready."""
+    ready = _readiness(node)
+    return ready is None or ready.status == "Unknown"
 
 
 def _is_ready(node: Any) -> bool:
