@@ -3,10 +3,9 @@
 What takes a second or more to load (Hera, matplotlib) is imported by the verb that needs it.
 """
 
-import signal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,7 +19,7 @@ from cnibench.cli_history import history
 from cnibench.cli_import import import_results
 from cnibench.cli_sql import sql
 from cnibench.comparison import comparison
-from steps.lib import locking, sources
+from steps.lib import ending, locking, sources
 from steps.lib.catalog import Catalog, Job, load_job
 from steps.lib.database import open_database
 from steps.lib.errors import CnibenchError, InputError
@@ -116,7 +115,7 @@ def run(
     from steps.lib.executor import run_campaign
 
     job = _locked(_load(campaign, tools), allow_unlocked)
-    signal.signal(signal.SIGTERM, _interrupt)
+    ending.listen()
     with CampaignProgress(err) as progress:
         failed = run_campaign(job, store, progress)
     database = open_database(open_store(store))
@@ -259,10 +258,6 @@ def _locked(job: Job, allow_unlocked: bool) -> Job:
     if not allow_unlocked:
         sources.require_locked(job)
     return locking.pinned(job)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def main() -> None:

@@ -20,6 +20,19 @@ Document = dict[str, Any]
 
 LISTS = ("/api/v1/nodes", "/apis/apps/v1/daemonsets")
 
+VERSION = ("gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler")
+SYSTEM = (
+    "architecture",
+    "bootID",
+    "containerRuntimeVersion",
+    "kernelVersion",
+    "kubeProxyVersion",
+    "kubeletVersion",
+    "machineID",
+    "osImage",
+    "systemUUID",
+)
+
 
 class ApiServer(ThreadingHTTPServer):
     """Objects by path; ``losing`` are methods whose next request is done, but not answered."""
@@ -28,7 +41,8 @@ class ApiServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.objects: dict[str, Document] = {}
+        version = dict.fromkeys((*VERSION, "platform"), "") | {"major": "1", "minor": "36"}
+        self.objects: dict[str, Document] = {"/version/": version}
         self.losing: list[str] = []
         self._version = 0
 
@@ -42,6 +56,17 @@ class ApiServer(ThreadingHTTPServer):
             "users": [entry | {"user": {}}],
             "contexts": [entry | {"context": {"cluster": name, "user": name}}],
         }
+
+    def add_node(self, name: str, ready: str | None) -> None:
+        """A node that says of its being ready True or False, is Unknown, or has said nothing."""
+        condition = {"type": "Ready", "status": ready, "message": "as the kubelet says"}
+        info = dict.fromkeys(SYSTEM, "") | {"operatingSystem": "linux"}
+        node = {
+            "metadata": {"name": name},
+            "spec": {"podCIDR": "10.244.0.0/24"} if ready else {},
+            "status": {"nodeInfo": info, "conditions": [condition] if ready else []},
+        }
+        self.carry_out("POST", "/api/v1/nodes", node)
 
     def carry_out(self, method: str, path: str, body: Document) -> tuple[int, Document]:
         """Status and document of the answer."""

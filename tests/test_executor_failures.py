@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hera.workflows import Input, Output
 
-from steps.lib import executor
+from steps.lib import ending, executor
 from steps.lib.afterwards import afterwards
 from steps.lib.blocks import write_block
 from steps.lib.database import open_database
@@ -47,6 +47,16 @@ def test_a_stage_is_tried_as_often_as_it_declares(
     run = executor._BlockRun(of, lambda _: None)
     run.put_back()
     assert (said, run.failed) == (["TransientError"] * (retries + 1), True)
+
+
+def test_a_process_that_was_told_to_end_tries_each_stage_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(executor, "BLOCK", [failing(2, TransientError("no answer"), said)] * 2)
+    monkeypatch.setattr(ending, "is_told", lambda: True)
+    executor._BlockRun(make_plan(job(("host-network",))).blocks[0], lambda _: None).put_back()
+    assert said == ["TransientError"] * 2
 
 
 def test_every_stage_that_puts_back_is_tried_whatever_the_ones_before_raise(

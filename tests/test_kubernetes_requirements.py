@@ -9,46 +9,22 @@ from steps.lib.targets.kubernetes.api import Api, connect
 from steps.lib.targets.kubernetes.requirements import missing
 
 if TYPE_CHECKING:
-    from tests.api_server import ApiServer, Document
+    from tests.api_server import ApiServer
 
 pytest_plugins = ["tests.api_server"]
 
-VERSION = ("major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion")
-SYSTEM = (
-    "architecture",
-    "bootID",
-    "containerRuntimeVersion",
-    "kernelVersion",
-    "kubeProxyVersion",
-    "kubeletVersion",
-    "machineID",
-    "osImage",
-    "systemUUID",
-)
 WITHOUT_NETWORK, READY, STOPPED, JOINING = "False", "True", "Unknown", None
 
 
 @pytest.fixture
 def api(api_server: "ApiServer") -> Api:
-    said = dict.fromkeys((*VERSION, "compiler", "platform"), "") | {"major": "1", "minor": "36"}
-    api_server.objects["/version/"] = said
     return connect(api_server.context)
 
 
-def add_nodes(server: "ApiServer", *statuses: str | None) -> None:
+def add_nodes(server: "ApiServer", *said: str | None) -> None:
     """Nodes n1, n2 and so on, by what each says of its being ready."""
-    for number, status in enumerate(statuses, 1):
-        server.carry_out("POST", "/api/v1/nodes", node(f"n{number}", status))
-
-
-def node(name: str, status: str | None) -> "Document":
-    ready = {"type": "Ready", "status": status, "message": "as the kubelet says"}
-    info = dict.fromkeys(SYSTEM, "") | {"operatingSystem": "linux"}
-    return {
-        "metadata": {"name": name},
-        "spec": {"podCIDR": "10.244.0.0/24"} if status else {},
-        "status": {"nodeInfo": info, "conditions": [ready] if status else []},
-    }
+    for number, ready in enumerate(said, 1):
+        server.add_node(f"n{number}", ready)
 
 
 def test_nodes_that_say_that_they_have_no_network_are_as_they_should_be(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from steps.lib import progress
+from steps.lib import ending, progress
 from steps.lib.afterwards import afterwards
 from steps.lib.catalog import Job
 from steps.lib.errors import CnibenchError, InputError, OwnershipError, TransientError
@@ -174,10 +174,12 @@ class _BlockRun:
 
 
 def _with_retries(stage: Stage, known: dict[str, Any]) -> Any:
-    """Call a stage as Argo would: again on a transient error, and on no other."""
+    """Call a stage as Argo would: again on a transient error, and on no other; not at the end."""
     for _ in range(retries_of(stage.run)):
         try:
             return stage.run(stage_input(stage, known))
         except TransientError as error:
+            if ending.is_told():
+                raise
             LOG.warning("stage=%s is tried again: %s", stage.name, error)
     return stage.run(stage_input(stage, known))

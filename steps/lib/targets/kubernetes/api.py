@@ -27,7 +27,7 @@ from kubernetes.client import (
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 
-from steps.lib import pod
+from steps.lib import ending, pod
 from steps.lib.errors import InputError, OwnershipError, RefusedError, TransientError
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ EMULATION_FACTOR = 6.0
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 RETRY_FOR_S = 30.0
+RETRY_AT_END_FOR_S = 2.0
+"""For a process that was told to end: long enough for a connection that broke."""
+
 GONE_TIMEOUT_S = 60.0
 ACCOUNT_TIMEOUT_S = 30.0
 RETRY_INTERVAL_S = 0.25
@@ -187,11 +190,11 @@ class Api:
         Raises:
             OwnershipError: the target was taken by somebody else; see ``revoke``.
             InputError: the server does not accept who we are, or does not allow this.
-            TransientError: no usable answer within ``RETRY_FOR_S``.
+            TransientError: no usable answer within ``RETRY_FOR_S``; see ``ending``.
             AnswerError: any other refusal of the server.
         """
         options.setdefault("_request_timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
-        deadline = time.monotonic() + RETRY_FOR_S
+        begun = time.monotonic()
         interval_s = RETRY_INTERVAL_S
         while True:
             self.require_ownership()
@@ -205,10 +208,11 @@ class Api:
                 problem: Exception = error
             except _UNREACHABLE as error:
                 problem = error
-            if time.monotonic() + interval_s > deadline:
+            limit_s = RETRY_AT_END_FOR_S if ending.is_told() else RETRY_FOR_S
+            if time.monotonic() + interval_s > begun + limit_s:
                 raise TransientError(
                     f"the API server of context {self.context} gave no answer in "
-                    f"{RETRY_FOR_S:g} s: {explain(problem)}"
+                    f"{limit_s:g} s: {explain(problem)}"
                 ) from problem
             time.sleep(interval_s)
             interval_s = min(2 * interval_s, RETRY_INTERVAL_MAX_S)
