@@ -41,7 +41,7 @@ identity() {
 # Everything that decides what a finished set-up looks like.
 inputs() {
     identity
-    digest_of pyproject.toml requirements.lock images/{lib,setup}.sh \
+    digest_of pyproject.toml requirements.lock images/{debian,lib,setup}.sh \
         images/*/{build.sh,*.c,*.py,*.conf,*.lock,go.*,packages.txt}
 }
 

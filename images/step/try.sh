@@ -36,11 +36,10 @@ build() {
 # It trusts what this machine trusts: where a company's proxy answers for the archives, nothing else
 # could be fetched.
 make_base() {
-    local root="$work/base"
+    local root="$work/base" suite
     log "step: making a base"
-    unshare --mount --pid --fork --kill-child --mount-proc \
-        debootstrap --variant=minbase --force-check-gpg --include=ca-certificates trixie "$root" \
-        ${CNIBENCH_DEBIAN_MIRROR:+"$CNIBENCH_DEBIAN_MIRROR"} >"$work/log" 2>&1 \
+    suite="$(sed --quiet 's/^ARG BASE=debian:\(.*\)-slim@.*/\1/p' "$images/step/Dockerfile")"
+    "$images/debian.sh" "$suite" ca-certificates "$root" >"$work/log" 2>&1 \
         || fail 1 "step: debootstrap: $(tail --lines=1 "$work/log")"
     csplit --quiet --elide-empty-files --suffix-format=%03d.crt \
         --prefix="$root/usr/local/share/ca-certificates/" "$PIP_CERT" '/BEGIN CERTIFICATE/' '{*}'
@@ -52,20 +51,29 @@ make_base() {
     build --file "$work/Dockerfile" --tag "$base" "$root"
 }
 
-# What a campaign records of the tool box, every module of a stage, and the version for the store.
+# What a campaign records of the tool box, the version that a store records, and every module of a
+# stage.
 try() {
-    local container
+    local container version
     container="$(run_buildah from --pull-never "$image")"
-    run_buildah run --isolation chroot "$container" cat /cnibench-toolbox.json \
+    run_inside "$container" cat /cnibench-toolbox.json \
         | cmp - "$clone/.tools/toolbox/cnibench-toolbox.json" \
         || fail 1 "step: its tool box is not that of this clone"
-    run_buildah run --isolation chroot "$container" python -c '
-import importlib.metadata, os, pathlib
+    version="$(run_inside "$container" python -c '
+import importlib.metadata
+print(importlib.metadata.version("cnibench"))')"
+    grep --quiet --line-regexp --fixed-strings "version = \"$version\"" "$clone/pyproject.toml" \
+        || fail 1 "step: it says to be version '$version', which pyproject.toml does not"
+    run_inside "$container" python -c '
+import importlib, os, pathlib
 import cnibench.cli
 for file in pathlib.Path("steps").glob("*.py"):
     importlib.import_module(f"steps.{file.stem}")
-assert os.getuid() == 8737
-print("cnibench", importlib.metadata.version("cnibench"))'
+assert os.getuid() == 8737, os.getuid()' || fail 1 "step: its stages do not start"
+}
+
+run_inside() {
+    run_buildah run --isolation chroot "$@"
 }
 
 main

@@ -11,13 +11,8 @@ suite=trixie
 build() {
     local include log_file="$cache/toolbox/build.log"
     include="$(paste --serial --delimiters=, "$images/toolbox/packages.txt")"
-    # In mount and process namespaces of its own: debootstrap mounts /proc and /sys, and one of them
-    # may stay. Here they end with the namespace, also when the build is killed, and the machine's
-    # own mounts are out of reach. The long output goes to a file; the names of phases are shown.
-    unshare --mount --pid --fork --kill-child --mount-proc \
-        debootstrap --variant=minbase --force-check-gpg --include="$include" "$suite" "$1" \
-        ${CNIBENCH_DEBIAN_MIRROR:+"$CNIBENCH_DEBIAN_MIRROR"} 2>&1 \
-        | tee "$log_file" | show_phases \
+    # The long output goes to a file; the names of phases are shown.
+    "$images/debian.sh" "$suite" "$include" "$1" 2>&1 | tee "$log_file" | show_phases \
         || fail 1 "toolbox: debootstrap failed, see $log_file: $(tail --lines=1 "$log_file")"
     rm --recursive --force "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/var/log/*.log
     gcc -std=c11 -O2 -Wall -Wextra -Werror -static -o "$1/usr/local/bin/transact" \
@@ -82,5 +77,5 @@ print(json.dumps(box, indent=2, sort_keys=True))' \
         "$suite" "$architecture" "${transact%% *}" "${http_load%% *}"
 }
 
-cache_entry toolbox \
-    "$(digest_of "$images"/toolbox/{packages.txt,build.sh,transact.c,http-load.py,nginx.conf})" build
+cache_entry toolbox "$(digest_of "$images"/debian.sh \
+    "$images"/toolbox/{packages.txt,build.sh,transact.c,http-load.py,nginx.conf})" build
