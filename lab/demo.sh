@@ -15,12 +15,14 @@ source /run/cnibench-lab/mgmt/environment.sh
 PATH="$clone/.tools/lab/bin:$clone/.venv/bin:$PATH"
 export PATH
 
-# run_file: the run in Git of the default campaign, for this one.
+# run_file: the run in Git of the default campaign, for this one. Each has a name of its own: what an
+# earlier call has applied would only be found again, with how it ended then.
 run_file() {
-    local line="      - {name: matrix, value: $matrix}"
+    local name line="      - {name: matrix, value: $matrix}"
+    name="$(date --utc +%Y-%m-%d-%H%M%S)-$campaign"
     [[ ! $plugins ]] || line+="\n      - {name: plugins, value: \"$plugins\"}"
-    sed --expression="s/lab-demo/$campaign/" --expression="s/^.*{name: matrix, .*/$line/" \
-        workflows/runs/2026-11-27-lab-demo.yaml
+    sed --expression="s/lab-demo/$campaign/" --expression="s/^  name: .*/  name: $name/" \
+        --expression="s/^.*{name: matrix, .*/$line/" workflows/runs/2026-11-27-lab-demo.yaml
 }
 
 # look: the phase of the workflow; how far it is goes to standard error.

@@ -167,15 +167,21 @@ def test_the_demo_of_the_lab_and_its_run_in_git_are_one_campaign() -> None:
     assert chosen == {name: defaults.get(text.lstrip("$"), text) for name, text in given.items()}
 
 
-def test_the_demo_makes_a_run_file_for_any_campaign() -> None:
+def test_the_demo_makes_a_run_file_for_any_campaign_and_another_one_at_each_call() -> None:
+    """A file that is applied again runs nothing; what it ran earlier would pass for this call's."""
     script = (REPOSITORY / "lab" / "demo.sh").read_text(encoding="utf-8")
     function = re.search(r"^run_file\(\) \{.*?^\}", script, re.MULTILINE | re.DOTALL)
     assert function is not None
-    given = "campaign=mine matrix=lab plugins=host-network,bridge-routes; "
-    command = ["bash", "-euc", f"{given}{function[0]}\nrun_file"]
-    text = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True).stdout
-    run = YAML(typ="safe").load(text)
-    assert run["metadata"]["name"] == "2026-11-27-mine"
-    chosen = {name: field["value"] for name, field in parameters(run["spec"], "arguments").items()}
-    wanted = {"name": "mine", "matrix": "lab", "plugins": "host-network,bridge-routes"}
-    assert chosen == wanted | {"repeats": "1"}
+    given = "campaign=my-lab-demo matrix=lab plugins=host-network,bridge-routes; "
+    calls = f"{given}{function[0]}\nrun_file; echo ---; sleep 1; run_file"
+    text = subprocess.run(
+        ["bash", "-euc", calls], cwd=REPOSITORY, check=True, capture_output=True
+    ).stdout
+    runs = list(YAML(typ="safe").load_all(text))
+    names = [run["metadata"]["name"] for run in runs]
+    assert len(set(names)) == 2
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}-my-lab-demo", name) for name in names)
+    wanted = {"name": "my-lab-demo", "matrix": "lab", "plugins": "host-network,bridge-routes"}
+    for run in runs:
+        chosen = parameters(run["spec"], "arguments").items()
+        assert {name: field["value"] for name, field in chosen} == wanted | {"repeats": "1"}
