@@ -17,7 +17,7 @@ import pytest
 from cnibench.report import write_report
 from cnibench.report.answers import Answers
 from cnibench.report.campaign import choose
-from cnibench.report.coverage import STATUSES, reasons
+from cnibench.report.coverage import STATUSES
 from cnibench.report.first_answer import verdicts
 from cnibench.report.numbers import percent, short
 from cnibench.report.words import BLOCKS_MIN, is_control
@@ -213,22 +213,6 @@ def test_coverage_adds_up_to_what_the_question_counts(
         count = sum(row["measured" if status == "ok" else status] for row in totals)
         assert count > 0, "made-up rows hold every status"
         assert f"{count} {status}" in said
-
-
-def test_runs_without_a_number_are_counted_by_their_own_reasons(
-    database: duckdb.DuckDBPyConnection,
-) -> None:
-    outcomes = Answers(database, "synthetic")("coverage-by-cell")
-    found = {(r.status, r.reason): r.blocks for r in reasons(outcomes)}
-    planned = rows_of(database, "coverage")
-    assert sum(found.values()) == sum(row["asked"] - row["measured"] for row in planned)
-    counted = database.execute(
-        "select status, reason, count(*) from measurements where role = 'cell' and status != 'ok' "
-        "and campaign = 'synthetic' group by all"
-    ).fetchall()
-    assert len(counted) > 2
-    for status, reason, runs in counted:
-        assert found[status, reason] == runs
 
 
 def test_what_is_missing_is_shown_with_its_reason(html: str) -> None:

@@ -1,4 +1,4 @@
-"""The report's charts of two scales, and its brief forms."""
+"""The report's charts of two scales, its brief forms, and why there are no numbers."""
 
 import re
 from html import unescape
@@ -8,6 +8,8 @@ import duckdb
 import pytest
 
 from cnibench.report import brief, write_report
+from cnibench.report.answers import Answers
+from cnibench.report.coverage import reasons
 from tests.report_rows import make_database, make_job, make_rows, make_small_job
 
 
@@ -50,3 +52,19 @@ def test_a_campaign_without_numbers_is_told_in_brief_too() -> None:
     found = brief.brief(make_database(make_rows(make_small_job(), fail_all=True)), None)
     assert "nothing was measured" in " ".join(found.summary)
     assert "client: connection refused" in brief.markdown(found)
+
+
+def test_runs_without_a_number_are_counted_by_their_own_reasons(
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    outcomes = Answers(database, "synthetic")("coverage-by-cell")
+    found = {(r.status, r.reason): r.blocks for r in reasons(outcomes)}
+    planned = Answers(database, "synthetic")("coverage")
+    assert sum(found.values()) == sum(row["asked"] - row["measured"] for row in planned)
+    counted = database.execute(
+        "select status, reason, count(*) from measurements where role = 'cell' and status != 'ok' "
+        "and campaign = 'synthetic' group by all"
+    ).fetchall()
+    assert len(counted) > 2
+    for status, reason, runs in counted:
+        assert found[status, reason] == runs
