@@ -27,6 +27,7 @@ compared as (
         contenders.*,
         leader,
         coalesce(fastest.blocks, 0) as leader_blocks,
+        fastest.is_at_stated_rate as leader_is_at_stated_rate,
         contenders.mean - fastest.mean as difference,
         sqrt((contenders.variance + fastest.variance) / 2) as deviation,
         welch_error(
@@ -86,6 +87,8 @@ final as (
         100 * deviation as variation_percent,
         case
             when blocks = 0 then 'not measured'
+            when is_at_stated_rate and leader_is_at_stated_rate
+                then 'at the stated rate'
             when error is null then 'inconclusive'
             when equal_low >= -margin and equal_high <= margin then 'equal'
             when high < -1e-12 then 'slower'

@@ -43,8 +43,8 @@ pairs as (
     inner join contenders as ahead using (campaign, cell)
     where
         ahead.mean > behind.mean
-        -- What both were told to carry and did, ranks neither.
-        and not (ahead.is_at_stated_rate and behind.is_at_stated_rate)
+        -- Nothing is ahead of what carries all that it was told to.
+        and not behind.is_at_stated_rate
 ),
 
 decided as materialized (

@@ -115,6 +115,11 @@ final as (
                 ),
                 if(environments_differ, 'environments differ', null),
                 if(
+                    is_at_stated_rate,
+                    'at its stated rate: compare CPU and latency',
+                    null
+                ),
+                if(
                     rate_ratio is not null and cpu_per_work_ratio is null,
                     'the CPU of its own is not known',
                     null

@@ -145,6 +145,11 @@ final as (
                 if(pairs between 1 and 2, 'fewer than 3 pairs of blocks', null),
                 if(environments_differ, 'environments differ', null),
                 if(
+                    is_at_stated_rate,
+                    'at its stated rate: compare CPU and latency',
+                    null
+                ),
+                if(
                     rate_ratio is not null and cpu_per_work_ratio is null,
                     'the CPU of its own is not known',
                     null

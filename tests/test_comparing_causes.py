@@ -84,7 +84,10 @@ BOUND = "bound by the link or a stated rate"
 def test_cells_that_fill_the_link_without_cpu_on_record_say_so(folder: str) -> None:
     fill(open_store(folder), {"a": SAME, "b": SAME})
     _, (line,), _ = compare(folder, "a", "b", "--link", "10")
-    assert (line["metric"], line["notes"]) == ("throughput", [f"{BOUND}: no CPU is on record"])
+    assert (line["metric"], line["notes"]) == (
+        "throughput",
+        [f"{BOUND}: no CPU of its own is known"],
+    )
 
 
 NO_STREAM = {"traffic": "tcp-rr", "throughput_bits_per_s": None, "transactions_per_s": 1000.0}
@@ -96,6 +99,8 @@ NO_STREAM = {"traffic": "tcp-rr", "throughput_bits_per_s": None, "transactions_p
         ({"offered_bits_per_s": 10_000_000_000}, True),
         ({"offered_bits_per_s": 5_000_000_000, "pairs": 2}, True),
         ({"offered_bits_per_s": 10_000_000_000, "pairs": 2}, False),
+        ({"offered_bits_per_s": 10**10, "throughput_reverse_bits_per_s": 9.9e9}, True),
+        ({"offered_bits_per_s": 10**10, "throughput_reverse_bits_per_s": 2e9}, False),
         ({"offered_bits_per_s": 10_000_000_000, "traffic": "no-drop-stream"}, False),
         ({"offered_transactions_per_s": 1000, **NO_STREAM}, True),
         ({"offered_transactions_per_s": 2000, **NO_STREAM}, False),
@@ -115,6 +120,11 @@ def test_the_cpu_of_a_load_is_not_charged_to_the_cell(folder: str) -> None:
     fill(open_store(folder), {"a": SAME, "b": SAME}, **cost)
     status, _, said = compare(folder, "a", "b", "--metric", "cpu")
     assert (status, "no cell of these sides has cpu" in said) == (2, True)
+    _, (line,), _ = compare(folder, "a", "b", "--link", "10")
+    assert (line["metric"], line["notes"]) == (
+        "throughput",
+        [f"{BOUND}: no CPU of its own is known"],
+    )
 
 
 def test_a_block_that_failed_and_drifted_is_in_no_comparison(folder: str) -> None:

@@ -1,5 +1,6 @@
 """Views that are kept for each campaign say what they would say if they were not."""
 
+import os
 from pathlib import Path
 
 import duckdb
@@ -55,17 +56,32 @@ def test_a_kept_view_has_the_rows_and_types_of_its_sql(store: Store, view: str) 
 def test_what_comes_later_is_in_it_and_files_that_are_gone_come_again(
     store: Store, view: str
 ) -> None:
-    before = {path: path.stat().st_mtime_ns for path in files_after_opening(store, view)}
+    before = {path: path.stat().st_ino for path in files_after_opening(store, view)}
     assert len(before) == 2
+    for path in before:
+        os.utime(path, (0, 0))  # Nobody has opened it for a long time.
     put_block(store, "a", 9, 10.0, campaign="night-1", cell="same-node.tcp")
-    after = {path: path.stat().st_mtime_ns for path in files_after_opening(store, view)}
+    after = {path: path.stat().st_ino for path in files_after_opening(store, view)}
     changed = after.keys() - before.keys()
     assert {path.parent.name for path in changed} == {"campaign=night-1"}
+    (unchanged,) = before.keys() & after.keys()
+    assert (before[unchanged], unchanged.parent.name) == (after[unchanged], "campaign=night-2")
+    assert unchanged.stat().st_mtime > 0, "it was opened again"
     for path in changed:
         path.unlink()
     database = open_database(store)
     assert kept(database, view) == plain(database, view)
     assert all(path.exists() for path in changed)
+
+
+def test_where_nothing_can_be_kept_questions_are_answered_all_the_same(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.cache.mkdir(parents=True)
+    (store.cache / KEPT[0]).write_text("in the way")
+    database = open_database(store)
+    assert kept(database, KEPT[0]) == plain(database, KEPT[0]) != []
+    assert "nothing is kept" in caplog.text
 
 
 def files_after_opening(store: Store, view: str) -> list[Path]:

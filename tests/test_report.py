@@ -167,6 +167,9 @@ STATED = {"bravo": (9.98, 9.98, 9.98), "charlie": (9.99, 9.99, 9.99)}
 """Hardly any spread, of 10 Gbit/s that were asked for."""
 
 
+HALF = {"bravo": (9.999, 10.0, 10.0), "charlie": (5.0, 10.0, 10.0)}
+
+
 @pytest.mark.parametrize(
     ("rates", "stated_gbits_per_s", "head"),
     [
@@ -174,6 +177,7 @@ STATED = {"bravo": (9.98, 9.98, 9.98), "charlie": (9.99, 9.99, 9.99)}
         (OVERLAPPING, None, "charlie"),
         (STATED, 10, "carry the stated rate: charlie, bravo"),
         (STATED, 20, "charlie"),
+        (HALF, 10, "cannot be told apart: bravo, charlie"),  # Only one carries what was asked for.
     ],
 )
 def test_the_first_screen_judges_as_the_question_does_and_not_by_ranges(

@@ -45,7 +45,7 @@ def test_the_brief_report_says_what_the_first_screen_says(
         assert sentence in text
         assert sentence in unescape(html)
     assert "| cross-node | TCP, 4 streams | bravo |" in text
-    assert "| not measured | runs | why | plugins |" in text
+    assert "| left out | runs | why | plugins |" in text
 
 
 def test_a_campaign_without_numbers_is_told_in_brief_too() -> None:

@@ -72,7 +72,7 @@ def _missing(reasons: Sequence[coverage.Reason]) -> Table:
     rows = [
         (r.status, str(r.blocks), r.reason, ", ".join(r.plugins)) for r in reasons[:REASONS_MAX]
     ]
-    return ("not measured", "runs", "why", "plugins"), rows
+    return ("left out", "runs", "why", "plugins"), rows
 
 
 def markdown(found: Brief) -> str:

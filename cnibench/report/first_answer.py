@@ -110,7 +110,7 @@ def _verdict(rows: Sequence[Row], overheads: Mapping[tuple[str, str, str], Row])
     first = tuple(dict.fromkeys((best, *(r["plugin"] for r in rivals if r["rank"] == 1))))
     if leader["blocks"] < BLOCKS_MIN:
         return Verdict(FEW, "too few blocks to rank", first, lines)
-    if leader["is_at_stated_rate"] and len(first) > 1:
+    if all(r["is_at_stated_rate"] for r in ranked if r["rank"] == 1) and len(first) > 1:
         return Verdict(OPEN, f"carry the stated rate: {', '.join(first)}", first, lines)
     if len(first) == 1:
         return Verdict(DECIDED, best, first, lines)

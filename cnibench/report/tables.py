@@ -122,7 +122,7 @@ def _seen(row: Row) -> str:
     """What the gates of this campaign say; else what the plugin's file says of earlier looks."""
     passed, failed = row["runs_passed"] or 0, row["runs_failed"] or 0
     if passed or failed:
-        return f"seen in {passed} cells" + (f", not in {failed}" if failed else "")
+        return f"seen in {passed} runs" + (f", not in {failed}" if failed else "")
     return f"seen: {row['verified']}" if row["verified"] else "not seen"
 
 

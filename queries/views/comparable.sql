@@ -25,8 +25,9 @@ rated as (
             (throughput_bits_per_s + coalesce(throughput_reverse_bits_per_s, 0)) / 1e9,
             transactions_per_s
         ) as work_rate,
+        coalesce(load_streams, 0) > 0 as is_beside_load,
         if(
-            coalesce(load_streams, 0) > 0,
+            is_beside_load,
             null,
             (cpu_busy_s - cpu_idle_baseline_s) / nullif(cpu_window_s, 0)
         ) as cpus_busy,
@@ -60,6 +61,7 @@ final as (
         is_at_stated_rate(
             traffic,
             throughput_bits_per_s,
+            throughput_reverse_bits_per_s,
             offered_bits_per_s,
             pairs,
             transactions_per_s,
@@ -71,11 +73,15 @@ final as (
         latency_us_p99,
         failed_requests,
         lost_percent,
-        cycles_per_packet,
+        if(is_beside_load, null, cycles_per_packet) as cycles_per_packet,
         cycles_source,
         packets_source,
-        cpu_components,
-        cpu_components_absent_because,
+        if(is_beside_load, null, cpu_components) as cpu_components,
+        if(
+            is_beside_load,
+            'a load ran beside, whose samples are among them',
+            cpu_components_absent_because
+        ) as cpu_components_absent_because,
     from rated
 )
 

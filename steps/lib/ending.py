@@ -5,10 +5,9 @@ next run does, as after any kill.
 """
 
 import signal
-import threading
 from typing import Any
 
-_told = threading.Event()
+_told = False
 
 
 def listen() -> None:
@@ -20,9 +19,10 @@ def listen() -> None:
 
 def is_told() -> bool:
     """Whether this process was told to end. True for all of its threads."""
-    return _told.is_set()
+    return _told
 
 
 def _end(*_: Any) -> None:
-    _told.set()
+    global _told  # An event's lock could be held by what the signal interrupts.
+    _told = True
     raise KeyboardInterrupt

@@ -7,7 +7,7 @@ deleted.
 """
 
 import hashlib
-import os
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,16 +16,24 @@ from pathlib import Path
 
 import duckdb
 
-from steps.lib.errors import InputError
 from steps.lib.sql import no_rows, quoted, shared
 from steps.lib.store import Consolidated, Store
 from steps.lib.store.collected import OBJECT
 from steps.lib.store.consolidated import KEEP_SUPERSEDED_S, query_schema, write_whole
-from steps.lib.store.directory import remove_if_older
+from steps.lib.store.directory import mark_used, remove_if_older
 from steps.lib.tables import TABLES
+
+LOG = logging.getLogger("cnibench")
 
 KEPT = ("gate_findings", "latencies", "measured_candidates")
 """Each has `campaign` among what its rows are grouped by, and reads no other campaign's rows."""
+
+WORKERS = 2
+ONE_CAMPAIGN: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 1,
+    "memory_limit": "384MB",
+}
+"""Together less than the pod has that writes a report (``steps/write_report.py``)."""
 
 
 def view_of_table(name: str, files: Sequence[Path]) -> str:
@@ -37,16 +45,20 @@ def view_of_table(name: str, files: Sequence[Path]) -> str:
 def kept_views(store: Store, copies: Mapping[str, Consolidated]) -> list[str]:
     """Statements that make the views from what is kept; what is not is reckoned first.
 
-    Raises:
-        InputError: the cache cannot be written.
+    Where nothing can be kept, on a full disk for one, there are none: the views are as their SQL
+    says then, and questions take longer.
     """
     of_campaigns: dict[str, dict[str, Path]] = defaultdict(dict)
     for table, found in copies.items():
         for path in found.files:
             of_campaigns[path.parent.name][table] = path
-    recipe = shared()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        kept = list(pool.map(partial(_keep, store.cache, recipe), of_campaigns.items()))
+    keep = partial(_keep, store, shared())
+    try:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            kept = list(pool.map(keep, of_campaigns.items()))
+    except (OSError, duckdb.Error) as error:
+        LOG.warning("store=%s questions take longer, nothing is kept: %s", store.address, error)
+        return []
     return [
         f"create or replace view {view} as select * {_read([paths[view] for paths in kept])}"
         for view in (KEPT if kept else ())
@@ -54,27 +66,26 @@ def kept_views(store: Store, copies: Mapping[str, Consolidated]) -> list[str]:
 
 
 def _keep(
-    cache: Path, recipe: Sequence[str], campaign: tuple[str, Mapping[str, Path]]
+    store: Store, recipe: Sequence[str], campaign: tuple[str, Mapping[str, Path]]
 ) -> dict[str, Path]:
     """Files of the views of one campaign, of which there is the folder and copies by table."""
     folder, tables = campaign
-    made_of = [duckdb.__version__, *recipe, *(f"{t} {tables[t].name}" for t in sorted(tables))]
-    name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:32]
-    paths = {view: cache / view / folder / f"{name}.parquet" for view in KEPT}
+    sources = [f"{table} {tables[table].name}" for table in sorted(tables)]
+    shapes = [no_rows(query_schema(table)) for table in TABLES if table not in tables]
+    made_of = "\n".join([duckdb.__version__, *recipe, *sources, *shapes])
+    name = hashlib.sha256(made_of.encode()).hexdigest()[:32]
+    paths = {view: store.cache / view / folder / f"{name}.parquet" for view in KEPT}
     missing = {view: path for view, path in paths.items() if not path.exists()}
+    for view in paths.keys() - missing.keys():
+        mark_used(paths[view])
     if missing:
-        try:
-            _reckon(tables, missing, recipe)
-        except (OSError, duckdb.IOException) as error:
-            raise InputError(
-                f"cache {cache}: cannot be written ({error}); make room, or set XDG_CACHE_HOME to "
-                "a directory that can"
-            ) from error
+        LOG.info("store=%s %s is reckoned once", store.address, folder)
+        _reckon(tables, missing, recipe)
     return paths
 
 
 def _reckon(tables: Mapping[str, Path], paths: Mapping[str, Path], recipe: Sequence[str]) -> None:
-    with duckdb.connect(config={"threads": 1}) as database:  # One campaign is one thread's work.
+    with duckdb.connect(config=ONE_CAMPAIGN) as database:
         for table in TABLES:
             files = [tables[table]] if table in tables else []
             database.execute(view_of_table(table, files))

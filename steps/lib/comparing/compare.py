@@ -156,7 +156,7 @@ def _lines(
         if bound and metric.name in RATES:
             has_cost = all(any(row.values[cost.name] for row in rows) for rows in pair)
             used = cost if has_cost else metric
-            how = "compared by CPU" if has_cost else "no CPU is on record"
+            how = "compared by CPU" if has_cost else "no CPU of its own is known"
             notes = (f"bound by the link or a stated rate: {how}",)
         if any(line.metric == used.name for line in lines):
             continue
@@ -229,8 +229,10 @@ def _drift(
     stated rate or the link bounds does not drift.
     """
     rows = [*pair[0], *pair[1]]
-    apart = [{(r.plugin, r.version, r.profile, r.environment) for r in side} for side in pair]
-    if apart[0] != apart[1] or all(row.is_bound for row in rows):
+    apart = [{(r.plugin, r.profile, r.environment) for r in side} for side in pair]
+    versions = [{r.version for r in side if r.version} for side in pair]
+    differ = apart[0] != apart[1] or (all(versions) and versions[0] != versions[1])
+    if differ or all(row.is_bound for row in rows):
         return {}
     known = {k: v for s in sides for k, v in references(s.side.store, s.rows, metric.name).items()}
     blocks = dict.fromkeys(

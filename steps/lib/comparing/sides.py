@@ -162,7 +162,7 @@ group by all
 """What is imported was never planned: its rows are all that is known of what was to be measured."""
 
 _BOUND = """is_at_stated_rate(
-    traffic, throughput_bits_per_s, offered_bits_per_s, pairs,
+    traffic, throughput_bits_per_s, throughput_reverse_bits_per_s, offered_bits_per_s, pairs,
     transactions_per_s, offered_transactions_per_s
 ) or coalesce(
     throughput_bits_per_s >= 0.95 * ?::double * if(

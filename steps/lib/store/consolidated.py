@@ -32,7 +32,7 @@ from steps.lib.store.collected import (
     identity,
     parts,
 )
-from steps.lib.store.directory import remove_if_older
+from steps.lib.store.directory import mark_used, remove_if_older
 from steps.lib.store.parquet import DamagedError, decode
 from steps.lib.tables import PARTS_OF_MEASUREMENTS, TABLES, schema
 
@@ -44,7 +44,7 @@ GROUP_BYTES = 64 << 20
 
 HIDDEN = ".hidden.json"
 KEEP_SUPERSEDED_S = 3600.0
-"""Another process may have its questions open on the copy before."""
+"""Since it was last opened: another process may have its questions open on the copy before."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ class _Copy:
     def up_to_date(self) -> Path:
         """Make the copy if it is not there."""
         if self._path.exists():
+            mark_used(self._path)
             return self._path
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

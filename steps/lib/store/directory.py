@@ -36,6 +36,12 @@ def remove_if_older(path: Path, age_s: float) -> None:
             path.unlink()
 
 
+def mark_used(path: Path) -> None:
+    """Have a file count as new from now on; who may only read it cannot."""
+    with suppress(OSError):
+        os.utime(path)
+
+
 def user_cache(address: str) -> Path:
     """Where copies of a store live that cannot hold its own."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()

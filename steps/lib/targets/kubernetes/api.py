@@ -212,7 +212,7 @@ class Api:
             if time.monotonic() + interval_s > begun + limit_s:
                 raise TransientError(
                     f"the API server of context {self.context} gave no answer in "
-                    f"{limit_s:g} s: {explain(problem)}"
+                    f"{time.monotonic() - begun:.0f} s: {explain(problem)}"
                 ) from problem
             time.sleep(interval_s)
             interval_s = min(2 * interval_s, RETRY_INTERVAL_MAX_S)

@@ -153,6 +153,8 @@ def _acquire(api: Api, target: str, holder: Holder) -> None:
         else:
             api.call(api.coordination.replace_namespaced_lease, LEASE, NAMESPACE, body)
     except AnswerError as error:
+        if error.status != http.client.CONFLICT:
+            raise
         # The resource version, or the name, is taken: by somebody who was faster, or by ourselves,
         # when an answer was lost and the request was sent again.
         present = _read(api)
