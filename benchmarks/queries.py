@@ -1,8 +1,9 @@
 """How long every question takes over a million measurements and sixty million intervals.
 
 Each is asked about all campaigns of the store at once, and about one, as ``cnibench ask`` does.
-Beside the former stands how long DuckDB takes to read the same columns alone. The store is made
-once and kept in ``--folder``.
+Beside the former stands how long DuckDB takes to read the same columns alone, of the same files:
+what is kept for each campaign is made by the first opening. The store is made once and kept in
+``--folder``.
 """
 
 import json
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,6 +24,7 @@ import duckdb
 from benchmarks.queries_store import CAMPAIGNS, CELLS_OF_CAMPAIGN, INTERVALS_OF_CELL, paths
 from benchmarks.report import Figure, finish, options
 from steps.lib.database import open_database
+from steps.lib.kept import KEPT
 from steps.lib.questions import load_questions, prepare, statement_of
 from steps.lib.store import Store, open_store
 from steps.lib.tables import TABLES
@@ -78,8 +80,11 @@ def _asked(database: duckdb.DuckDBPyConnection) -> list[Figure]:
 def _bare_scan_s(database: duckdb.DuckDBPyConnection, statement: str) -> float:
     """Reading what the plan of a statement reads, each scan once, and doing nothing with it."""
     plan = database.execute(f"explain (format json) {statement}").fetchall()[0][1]
-    scans = {_columns(node) for node in _nodes(json.loads(plan)) if "PARQUET" in node["name"]}
-    wanted = [(columns, _table_of(columns)) for columns in scans if columns]
+    files = {name: frozenset(database.table(name).columns) for name in (*TABLES, *KEPT)}
+    known = frozenset[str]().union(*files.values())
+    nodes = [node for node in _nodes(json.loads(plan)) if "PARQUET" in node["name"]]
+    scans = {_columns(node, known) for node in nodes}
+    wanted = [(columns, _table_of(columns, files)) for columns in scans if columns]
     selects = [
         f"select {', '.join(f'first({c})' for c in sorted(columns))} from {table}"
         for columns, table in wanted
@@ -93,19 +98,18 @@ def _nodes(tree: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from _nodes(node["children"])
 
 
-def _columns(scan: dict[str, Any]) -> frozenset[str]:
+def _columns(scan: dict[str, Any], known: frozenset[str]) -> frozenset[str]:
     """What a scan reads: the plan has one name or a list, and filters as text."""
     found = scan["extra_info"].get("Projections") or []
     named = {found} if isinstance(found, str) else set(found)
     filters = re.sub("'[^']*'", "", str(scan["extra_info"].get("Filters")))
     words = set(re.findall(r"\w+", filters))
-    known = {column.name for columns in TABLES.values() for column in columns}
     return frozenset((named | words) & known)
 
 
-def _table_of(columns: frozenset[str]) -> str:
-    """The smallest table that has them; the plan does not name it."""
-    return next(t for t, of in TABLES.items() if columns <= {column.name for column in of})
+def _table_of(columns: frozenset[str], files: Mapping[str, frozenset[str]]) -> str:
+    """The first table, or kept view, that has them; the plan does not name it."""
+    return next(name for name, has in files.items() if columns <= has)
 
 
 def _timed(database: duckdb.DuckDBPyConnection, name: str, statement: str) -> Figure:

@@ -5,4 +5,5 @@ from benchmarks.queries import _columns
 
 def test_words_of_a_filters_text_are_no_columns() -> None:
     found = {"Projections": ["cell"], "Filters": ["(path != 'cross-node')", "(role = 'cell')"]}
-    assert _columns({"extra_info": found}) == {"cell", "path", "role"}
+    known = frozenset({"cell", "node", "path", "role", "streams"})
+    assert _columns({"extra_info": found}, known) == {"cell", "path", "role"}
