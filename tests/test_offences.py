@@ -137,6 +137,7 @@ def test_a_load_that_ends_before_the_cell(block: Bench) -> None:
     row = block.row(RR | {"load": load})
     assert (row["status"], row["load_streams"]) == ("ok", 2), row["reason"]
     assert row["load_bits_per_s"] > 0
+    assert (row["packets"], row["cycles_per_packet"]) == (None, None), "the load's are among them"
     block.target.before = end_soon
     row = block.row(RR | {"load": load})
     assert (row["status"], row["reason"].split(":")[0]) == (INVALID, "companions"), row["reason"]

@@ -112,8 +112,7 @@ def _panel(source: Source, metric: Metric, traffic: Traffic, path: str) -> Panel
     found = {
         key: row for key in source.keys if (row := source.runs.get((metric.metric, cell, *key)))
     }
-    offered = traffic.document.get("rate_bits_per_s", 0) or 0
-    offered *= traffic.document.get("pairs", 1)
+    offered = (traffic.document.get("rate_bits_per_s") or 0) * traffic.document.get("pairs", 1)
     return Panel(
         name=re.sub(r"[^a-z0-9]+", "-", f"{metric.metric}-{cell}"),
         title=f"{path} (control)" if is_control(path) else path,
