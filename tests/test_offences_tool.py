@@ -59,7 +59,11 @@ def test_udp_at_the_tools_default_rate(block: Bench, monkeypatch: pytest.MonkeyP
 
 def test_a_tool_of_another_version(block: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def older(command: Sequence[str]) -> list[str]:
-        return ["sh", "-c", f"{shlex.join(command)} | sed --unbuffered s/3.18/3.12/g"]
+        return [
+            "sh",
+            "-c",
+            f"{shlex.join(command)} | sed --unbuffered 's/iperf 3[.]18/iperf 3.12/'",
+        ]
 
     use(monkeypatch, OtherTool(older))
     assert block.refusal(UDP) == (INVALID, "tool-version")
