@@ -80,10 +80,14 @@ def bring_up(
             help="What the target's nodes are: vm have a kernel of their own, and no speed"
         ),
     ] = None,
+    dual_stack: Annotated[
+        bool, typer.Option("--dual-stack", help="The target has IPv6 beside IPv4")
+    ] = False,
 ) -> None:
     """Bring up what is missing; what runs stays as it is."""
     lab: Lab = context.obj
-    up(lab, select(only.value if only else None), nodes.value if nodes else None)
+    clusters = select(only.value if only else None)
+    up(lab, clusters, nodes.value if nodes else None, dual_stack=dual_stack)
     say("up")
     typer.echo(f"export KUBECONFIG={lab.kubeconfig}")
 

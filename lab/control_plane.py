@@ -70,7 +70,7 @@ def _apiserver(lab: Lab, cluster: Cluster) -> list[str]:
         f"--advertise-address={cluster.address}",
         f"--secure-port={API_PORT}",
         f"--etcd-servers={ETCD}",
-        f"--service-cluster-ip-range={cluster.service_cidr}",
+        f"--service-cluster-ip-range={lab.service_cidrs(cluster)}",
         "--allow-privileged=true",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
@@ -104,8 +104,8 @@ def _controllers(lab: Lab, cluster: Cluster) -> list[str]:
         f"--service-account-private-key-file={pki}/service-accounts.key",
         *_pair("cluster-signing-cert-file", "cluster-signing-key-file", pki / "ca"),
         "--allocate-node-cidrs=true",
-        f"--cluster-cidr={cluster.pod_cidr}",
-        f"--service-cluster-ip-range={cluster.service_cidr}",
+        f"--cluster-cidr={lab.pod_cidrs(cluster)}",
+        f"--service-cluster-ip-range={lab.service_cidrs(cluster)}",
         *NODE_MONITOR,
     ]
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,9 @@ NodeKind = Literal["namespaces", "vm"]
 
 UNDERLAY = IPv4Network("10.98.0.0/24")
 """Every lab has a switch of its own, so two labs may use the same addresses."""
+
+UNDERLAY6 = IPv6Network("fd98::/64")
+"""Of labs whose target has both families: hosts have the numbers that they have in ``UNDERLAY``."""
 
 UNDERLAY_MTU = 1500
 GATEWAY = "10.98.0.1"
@@ -28,6 +31,9 @@ DATA = Path(__file__).parent / "data"
 NODES_FILE = "nodes"
 """In a cluster's folder: the kind of its nodes."""
 
+FAMILIES_FILE = "families"
+"""In a cluster's folder: the address families that it has, in a line."""
+
 EMULATION_FACTOR = 15.0
 """How much longer a node takes for everything when a machine is emulated in software, at most."""
 
@@ -38,6 +44,11 @@ class Host:
 
     name: str
     address: str
+
+    @property
+    def address6(self) -> str:
+        """The IPv6 address, in a lab that has any."""
+        return str(UNDERLAY6[int(IPv4Address(self.address)) - int(UNDERLAY[0])])
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,11 @@ class Cluster:
 
     doors: tuple[Door, ...] = ()
     """To Argo and the store, on the cluster that has them."""
+
+    pod_cidr6: str = ""
+    """Of IPv6, like the next: on a cluster that can be brought up with both families."""
+
+    service_cidr6: str = ""
 
     @property
     def api_service_address(self) -> str:
@@ -114,6 +130,8 @@ CLUSTERS = (
         service_cidr="10.96.0.0/16",
         nodes=(Host("n1", "10.98.0.11"), Host("n2", "10.98.0.12")),
         fixed_network=False,
+        pod_cidr6="fd99::/56",
+        service_cidr6="fd9a::/112",
     ),
     Cluster(
         name="mgmt",
@@ -196,6 +214,21 @@ class Lab:
         """What the nodes of a cluster are; ``up`` has written it down."""
         file = self.folder(cluster) / NODES_FILE
         return "vm" if file.exists() and file.read_text() == "vm" else "namespaces"
+
+    def is_dual_stack(self, cluster: Cluster) -> bool:
+        """Whether a cluster has IPv6 beside IPv4; ``up`` has written it down."""
+        file = self.folder(cluster) / FAMILIES_FILE
+        return file.exists() and "ipv6" in file.read_text()
+
+    def pod_cidrs(self, cluster: Cluster) -> str:
+        """Ranges of its pods, as Kubernetes takes them."""
+        both = (cluster.pod_cidr, cluster.pod_cidr6)
+        return ",".join(both if self.is_dual_stack(cluster) else both[:1])
+
+    def service_cidrs(self, cluster: Cluster) -> str:
+        """Ranges of its Services, as Kubernetes takes them."""
+        both = (cluster.service_cidr, cluster.service_cidr6)
+        return ",".join(both if self.is_dual_stack(cluster) else both[:1])
 
     @property
     def patience(self) -> float:

@@ -3,7 +3,18 @@
 import os
 from pathlib import Path
 
-from lab.layout import CLIENT, CLUSTERS, GATEWAY, SWITCH, UNDERLAY, UNDERLAY_MTU, Cluster, Host, Lab
+from lab.layout import (
+    CLIENT,
+    CLUSTERS,
+    GATEWAY,
+    SWITCH,
+    UNDERLAY,
+    UNDERLAY6,
+    UNDERLAY_MTU,
+    Cluster,
+    Host,
+    Lab,
+)
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.links import Netlink, netlink
 
@@ -16,7 +27,13 @@ PLAIN_WIRE = {
 """The switch stands for a wire: no packet filter may look at what passes."""
 
 ROUTING = {"net/ipv4/ip_forward": "1"}
-ANYWHERE = "0.0.0.0/0"
+ROUTING6 = {
+    # Else a new address can be used after a second only, and nobody else here has the same.
+    "net/ipv6/conf/default/accept_dad": "0",
+    "net/ipv6/conf/all/forwarding": "1",
+}
+ANYWHERE, ANYWHERE6 = "0.0.0.0/0", "::/0"
+GATEWAY_HOST = Host(SWITCH, GATEWAY)
 
 
 def make_switch(lab: Lab) -> None:
@@ -30,19 +47,20 @@ def make_switch(lab: Lab) -> None:
     if not netns.is_whole(name):
         netns.delete(name)
         netns.create(name)
-    set_now(name, PLAIN_WIRE | ROUTING)
+    set_now(name, PLAIN_WIRE | ROUTING | ROUTING6)
     with netlink(name) as wires:
         if wires.find(BRIDGE) is None:
             wires.add_link(BRIDGE, "bridge", br_stp_state=0, br_mcast_snooping=0, mtu=UNDERLAY_MTU)
         if not any(line.startswith(f"{BRIDGE} {GATEWAY}/") for line in wires.addresses()):
             wires.add_address(BRIDGE, GATEWAY, UNDERLAY.prefixlen)
+            wires.add_address(BRIDGE, GATEWAY_HOST.address6, UNDERLAY6.prefixlen)
         wires.set_link("lo", state="up")
         wires.set_link(BRIDGE, state="up")
         for cluster in (each for each in CLUSTERS if each.fixed_network):
             if not any(f"to {cluster.pod_cidr}" in route for route in wires.routes()):
                 wires.add_route(cluster.pod_cidr, cluster.nodes[0].address, BRIDGE, onlink=False)
     if not is_plugged(lab, CLIENT):
-        plug(lab, CLIENT)
+        plug(lab, CLIENT, dual_stack=True)
 
 
 def plug_control_plane(lab: Lab, cluster: Cluster) -> None:
@@ -50,7 +68,7 @@ def plug_control_plane(lab: Lab, cluster: Cluster) -> None:
     host = Host(cluster.name, cluster.address)
     if is_plugged(lab, host):
         return
-    plug(lab, host)
+    plug(lab, host, dual_stack=False)
     # Webhooks and aggregated APIs are behind Services, which only a node's proxy knows.
     with netlink(lab.namespaces[host.name]) as own:
         own.add_route(cluster.service_cidr, cluster.nodes[0].address, UPLINK, onlink=False)
@@ -66,15 +84,15 @@ def is_plugged(lab: Lab, host: Host) -> bool:
         return link is not None and link.up and any("to default/0" in r for r in own.routes())
 
 
-def plug(lab: Lab, host: Host) -> None:
-    """Make a host's namespace anew and plug it into the switch.
+def plug(lab: Lab, host: Host, *, dual_stack: bool) -> None:
+    """Make a host's namespace anew and plug it into the switch, with IPv6 beside IPv4 if asked for.
 
     Neither end of the cable is in the machine's own namespace at any time.
     """
     unplug(lab, host)
     name = lab.namespaces[host.name]
     netns.create(name)
-    set_now(name, ROUTING)
+    set_now(name, ROUTING | (ROUTING6 if dual_stack else {}))
     place = os.open(netns.path(name), os.O_RDONLY | os.O_CLOEXEC)
     try:
         with netlink(lab.namespaces[SWITCH]) as wires:
@@ -84,7 +102,7 @@ def plug(lab: Lab, host: Host) -> None:
     finally:
         os.close(place)
     with netlink(name) as own:
-        _configure(own, host)
+        _configure(own, host, dual_stack=dual_stack)
 
 
 def unplug(lab: Lab, host: Host) -> None:
@@ -108,8 +126,12 @@ def set_now(namespace: str, settings: dict[str, str]) -> None:
                 file.write_text(value)
 
 
-def _configure(own: Netlink, host: Host) -> None:
+def _configure(own: Netlink, host: Host, *, dual_stack: bool) -> None:
     own.set_link("lo", state="up")
     own.add_address(UPLINK, host.address, UNDERLAY.prefixlen)
+    if dual_stack:
+        own.add_address(UPLINK, host.address6, UNDERLAY6.prefixlen)
     own.set_link(UPLINK, state="up")
     own.add_route(ANYWHERE, GATEWAY, UPLINK, onlink=False)
+    if dual_stack:
+        own.add_route(ANYWHERE6, GATEWAY_HOST.address6, UPLINK, onlink=False)

@@ -31,12 +31,12 @@ def start(lab: Lab, cluster: Cluster, host: Host) -> bool:
         _configure(lab, cluster, host, disk / "upper")
         machines.start(lab, host, disk)
         return True
-    network.plug(lab, host)
+    network.plug(lab, host, dual_stack=lab.is_dual_stack(cluster))
     for folder in ("root", "work", "kubelet", "upper"):
         (disk / folder).mkdir(parents=True, exist_ok=True)
     _lay_down_images(disk)
     _configure(lab, cluster, host, disk / "upper")
-    environment = _environment(lab, host, disk)
+    environment = _environment(lab, cluster, host, disk)
     processes.launch(lab, host.name, _command(lab, host), lab.namespaces[host.name], environment)
     return True
 
@@ -118,11 +118,12 @@ def _command(lab: Lab, host: Host) -> list[str]:
     ]
 
 
-def _environment(lab: Lab, host: Host, disk: Path) -> dict[str, str]:
+def _environment(lab: Lab, cluster: Cluster, host: Host, disk: Path) -> dict[str, str]:
     hierarchies = Groups(lab.group).hierarchies
+    addresses = [host.address, *([host.address6] if lab.is_dual_stack(cluster) else [])]
     words = {
         "NODE_NAME": host.name,
-        "NODE_ADDRESS": host.address,
+        "NODE_ADDRESS": ",".join(addresses),
         "NODE_DISK": str(disk),
         "NODE_SYSTEM": str(tools.toolbox()),
         "NODE_PROGRAMS": " ".join(str(file) for file in programs.node_programs()),
@@ -145,7 +146,7 @@ def _configure(lab: Lab, cluster: Cluster, host: Host, upper: Path) -> None:
         "etc/containerd/config.toml": _filled("containerd.toml", pause_image=PAUSE_IMAGE),
         "etc/kubernetes/kubelet.yaml": _filled("kubelet.yaml", dns_address=cluster.dns_address),
         "etc/kubernetes/kube-proxy.yaml": _filled(
-            "kube-proxy.yaml", node=host.name, pod_cidr=cluster.pod_cidr
+            "kube-proxy.yaml", node=host.name, pod_cidr=lab.pod_cidrs(cluster)
         ),
     }
     for name, text in files.items():

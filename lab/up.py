@@ -17,7 +17,7 @@ from lab import (
 )
 from lab.down import discard
 from lab.groups import Groups
-from lab.layout import DATA, NODES_FILE, Cluster, Host, Lab, NodeKind
+from lab.layout import DATA, FAMILIES_FILE, NODES_FILE, Cluster, Host, Lab, NodeKind
 from lab.lock import exclusively
 from lab.progress import say
 from steps.lib.errors import InputError, TransientError
@@ -27,13 +27,20 @@ READY_TIMEOUT_S = 120.0
 COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.15.0"
 
 
-def up(lab: Lab, clusters: Sequence[Cluster], nodes: NodeKind | None = None) -> None:
+def up(
+    lab: Lab,
+    clusters: Sequence[Cluster],
+    nodes: NodeKind | None = None,
+    *,
+    dual_stack: bool = False,
+) -> None:
     """Bring up clusters, from any state.
 
     Args:
         lab: Which lab.
         clusters: Which of its clusters.
         nodes: What the nodes of the target are to be; None is namespaces, or what they are.
+        dual_stack: Whether the target shall have IPv6 beside IPv4, if it is not up yet.
 
     Raises:
         InputError: the machine lacks something; nothing was started.
@@ -45,7 +52,7 @@ def up(lab: Lab, clusters: Sequence[Cluster], nodes: NodeKind | None = None) -> 
     Groups(lab.group).enter()
     with exclusively(lab.group):
         for cluster in clusters:
-            _begin(lab, cluster, nodes)
+            _begin(lab, cluster, nodes, dual_stack=dual_stack)
         certificates.write_kubeconfig(lab)
         network.make_switch(lab)
         if not all(node.pid(lab, host) for each in clusters for host in each.nodes):
@@ -56,7 +63,7 @@ def up(lab: Lab, clusters: Sequence[Cluster], nodes: NodeKind | None = None) -> 
         management.link_target(lab)
 
 
-def _begin(lab: Lab, cluster: Cluster, nodes: NodeKind | None) -> None:
+def _begin(lab: Lab, cluster: Cluster, nodes: NodeKind | None, *, dual_stack: bool) -> None:
     """Mark a cluster as wanted. What is left of one without certificates cannot be used again.
 
     They are below ``/run``, which is empty after the machine was started anew; disks are not.
@@ -64,8 +71,10 @@ def _begin(lab: Lab, cluster: Cluster, nodes: NodeKind | None) -> None:
     if not certificates.pki(lab, cluster).is_dir():
         discard(lab, cluster)
     kind = _kind(lab, cluster, nodes)
+    families = _families(lab, cluster, kind, dual_stack=dual_stack)
     lab.folder(cluster).mkdir(parents=True, exist_ok=True, mode=0o700)
     (lab.folder(cluster) / NODES_FILE).write_text(kind)
+    (lab.folder(cluster) / FAMILIES_FILE).write_text(families)
     certificates.make(lab, cluster)
 
 
@@ -80,6 +89,21 @@ def _kind(lab: Lab, cluster: Cluster, asked: NodeKind | None) -> NodeKind:
             f"`python -m lab down --only {cluster.name}`"
         )
     return asked or found or "namespaces"
+
+
+def _families(lab: Lab, cluster: Cluster, kind: NodeKind, *, dual_stack: bool) -> str:
+    """The address families that it is to have; the management cluster has one."""
+    if cluster.fixed_network:
+        return "ipv4"
+    found = lab.is_dual_stack(cluster) if cluster in lab.wanted() else None
+    if dual_stack and found is False:
+        raise InputError(
+            f"{cluster.name} is up with IPv4 only: before it comes up with both families, "
+            f"`python -m lab down --only {cluster.name}`"
+        )
+    if dual_stack and kind == "vm":
+        raise InputError("virtual machines have IPv4 only: leave --dual-stack out")
+    return "ipv4 ipv6" if found or dual_stack else "ipv4"
 
 
 def _up(lab: Lab, cluster: Cluster) -> None:

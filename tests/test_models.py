@@ -34,6 +34,12 @@ MISTAKES = {
         ),
         ("namespaces", "kubernetes, context: ''", "3: target.context: is missing; write the kubec"),
         ("namespaces", "namespaces, context: x", "3: target.context: is for kind kubernetes only;"),
+        ("namespaces", "namespaces, families: [ipv4, ipv6]", "3: target.families: is for kind"),
+        (
+            "namespaces",
+            "kubernetes, context: x, families: [ipv6]",
+            "3: target.families: lacks ipv4",
+        ),
         ("namespaces", "namespaces, external_client: {}", "3: target.external_client: is for kind"),
         ("namespaces", "namespaces, toolbox_image: x", "3: target.toolbox_image: is for kind kube"),
         ("2", "two", "7: repeats: expected a whole number, found 'two' (Independent blocks"),

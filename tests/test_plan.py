@@ -9,7 +9,7 @@ from steps.lib.catalog import Catalog
 from steps.lib.components import rules
 from steps.lib.errors import InputError
 from steps.lib.estimate import estimate
-from steps.lib.models import PATHS, Scale, TargetSpec
+from steps.lib.models import PATHS, AddressFamily, Scale, TargetSpec
 from steps.lib.plan import Unsupported, digest, make_plan, planned_rows
 from steps.lib.statistics import detectable_factor, detectable_percent
 from steps.lib.tables import schema
@@ -97,13 +97,26 @@ def test_a_family_that_the_target_has_no_addresses_of_is_planned_with_the_reason
     without = "the plugin's file states no addresses of family 'ipv6'"
     assert reasons["bridge-routes", "cross-node.tcp-ipv6"] == without
     assert reasons["bridge-dual-stack", "cross-node.tcp-ipv6"] is None
-    of_both = job(("host-network",), of=of)
-    campaign = of_both.campaign.model_copy(
-        update={"target": TargetSpec(kind="kubernetes", name="c", context="c")}
-    )
-    on_cluster = make_plan(of_both.model_copy(update={"campaign": campaign}))
-    found = {c.id: c.unsupported_reason or "" for _, c in on_cluster}
-    assert "IPv4 addresses only" in found["cross-node.tcp-ipv6"]
+
+
+@pytest.mark.parametrize("families", [("ipv4",), ("ipv4", "ipv6")])
+def test_a_cluster_has_the_families_that_its_campaign_states(
+    families: tuple[AddressFamily, ...],
+) -> None:
+    of = matrix(TCP, TCP | {"id": "tcp-ipv6", "family": "ipv6"})
+    made = job(("host-network", "bridge-dual-stack"), of=of)
+    target = TargetSpec(kind="kubernetes", name="c", context="c", families=families)
+    campaign = made.campaign.model_copy(update={"target": target})
+    planned = make_plan(made.model_copy(update={"campaign": campaign}))
+    lacks = {(b.plugin.name, c.id): c.unsupported_reason for b, c in planned}
+    assert lacks["host-network", "cross-node.tcp-1"] is None
+    of_baseline = lacks["host-network", "cross-node.tcp-ipv6"]
+    of_plugin = lacks["bridge-dual-stack", "cross-node.tcp-1"]
+    if "ipv6" in families:
+        assert (of_baseline, of_plugin) == (None, None)
+    else:
+        assert of_baseline == "the campaign's `target.families` lack ipv6"
+        assert of_plugin == "its pods have addresses of ipv6, which `target.families` lack"
 
 
 def test_a_server_outside_that_pods_do_not_reach_is_planned_with_the_reason() -> None:

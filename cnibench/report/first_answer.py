@@ -108,10 +108,10 @@ def _verdict(rows: Sequence[Row], overheads: Mapping[tuple[str, str, str], Row])
     if not rivals:
         return Verdict(ALONE, f"only {best} has numbers", (best,), lines)
     first = tuple(dict.fromkeys((best, *(r["plugin"] for r in rivals if r["rank"] == 1))))
-    if leader["blocks"] < BLOCKS_MIN:
-        return Verdict(FEW, "too few blocks to rank", first, lines)
     if all(r["is_at_stated_rate"] for r in ranked if r["rank"] == 1) and len(first) > 1:
         return Verdict(OPEN, f"carry the stated rate: {', '.join(first)}", first, lines)
+    if leader["blocks"] < BLOCKS_MIN:
+        return Verdict(FEW, "too few blocks to rank", first, lines)
     if len(first) == 1:
         return Verdict(DECIDED, best, first, lines)
     return Verdict(OPEN, f"cannot be told apart: {', '.join(first)}", first, lines)

@@ -12,7 +12,6 @@ from steps.lib.models import (
 )
 
 NOT_STATED = "the plugin's file does not say which devices carry the path, so it cannot be proven"
-NO_IPV6 = "nodes and pods of a cluster are dialled by their IPv4 addresses only"
 
 
 def path_lacks(target: TargetSpec, plugin: Plugin, path: PathName) -> str | None:
@@ -37,8 +36,8 @@ def cell_lacks(target: TargetSpec, plugin: Plugin, cell: Cell) -> str | None:
 def _family_lacks(target: TargetSpec, plugin: Plugin, cell: Cell) -> str | None:
     """Why the cell cannot have the address family that it asks for, or None."""
     family = cell.traffic.family
-    if family == "ipv6" and target.kind == "kubernetes":
-        return NO_IPV6
+    if target.kind == "kubernetes" and family not in target.families:
+        return f"the campaign's `target.families` lack {family}"
     if family not in plugin.families:
         return f"the plugin's file states no addresses of family {family!r}"
     return None

@@ -197,8 +197,14 @@ def pod_mtu(job: Job, plugin: Plugin, profile: Profile) -> int:
 
 
 def _wrong_target(job: Job, plugin: Plugin) -> str | None:
-    kind = job.campaign.target.kind
-    return None if kind in plugin.targets else f"the plugin does not exist on target {kind!r}"
+    target = job.campaign.target
+    if target.kind not in plugin.targets:
+        return f"the plugin does not exist on target {target.kind!r}"
+    if target.kind == "kubernetes" and not plugin.baseline:
+        lacking = sorted(set(plugin.families) - set(target.families))
+        if lacking:
+            return f"its pods have addresses of {lacking[0]}, which `target.families` lack"
+    return None
 
 
 def _check_datagrams(job: Job) -> None:

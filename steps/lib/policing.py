@@ -14,6 +14,7 @@ from steps.lib.models import Policy
 from steps.lib.reading import Ends
 from steps.lib.targets.protocol import STRANGER, Endpoint, EndpointRequest, Target
 
+OPEN_TIMEOUT_S = 10.0
 EFFECT_TIMEOUT_S = 60.0
 POLL_S = 0.02
 CONNECT_TIMEOUT_S = 1.0
@@ -94,9 +95,7 @@ def policed(
         return
     request = EndpointRequest(STRANGER, "pod", _node_index(target, ends.client))
     with target.endpoint(request) as stranger:
-        open_before = look(target, ends, stranger, ports, CONNECT_TIMEOUT_S)
-        if not all((*open_before.client.values(), *open_before.stranger.values())):
-            raise RefusedError(f"without a policy not everybody reaches the server: {open_before}")
+        open_before = _open(target, ends, stranger, ports)
         found = Policed(target, ends, stranger, ports, open_before)
         started_s = time.perf_counter()
         with target.surroundings.applied(policy, ends.server, ends.client, ports):
@@ -105,6 +104,25 @@ def policed(
             yield found
             started_s = time.perf_counter()
         found.removed_ms = _until(found, started_s, in_force=False)
+
+
+def _open(target: Target, ends: Ends, stranger: Endpoint, ports: Sequence[int]) -> Seen:
+    """Wait until everybody reaches the server: plugins let new pods, and ends of policies, wait.
+
+    Raises:
+        RefusedError: not in time.
+    """
+    deadline = time.monotonic() + OPEN_TIMEOUT_S
+    while True:
+        seen = look(target, ends, stranger, ports, CONNECT_TIMEOUT_S)
+        if all((*seen.client.values(), *seen.stranger.values())):
+            return seen
+        if time.monotonic() > deadline:
+            raise RefusedError(
+                "without a policy not everybody reaches the server after "
+                f"{OPEN_TIMEOUT_S:g} s: {seen}"
+            )
+        time.sleep(POLL_S)
 
 
 def _until(found: Policed, started_s: float, *, in_force: bool) -> float | None:

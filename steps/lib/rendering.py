@@ -17,8 +17,8 @@ from steps.lib.sources import fetch
 Object = dict[str, Any]
 
 PLACEHOLDERS = (
-    "pod_cidr", "service_cidr", "dns_address", "api_host", "api_port", "pod_mtu", "underlay_mtu",
-    "random_hex",
+    "pod_cidr", "pod_cidr6", "service_cidr", "dns_address", "api_host", "api_port", "pod_mtu",
+    "underlay_mtu", "random_hex",
 )  # fmt: skip
 """What texts of a plugin file may hold in braces; any other braces stay, since JSON has them."""
 

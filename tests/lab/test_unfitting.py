@@ -116,6 +116,15 @@ def test_one_node_only(api: Api, small: Job, tmp_path: Path, nodes: list[str]) -
     assert is_untouched(api)
 
 
+def test_a_cluster_that_is_said_to_have_ipv6(api: Api, small: Job, tmp_path: Path) -> None:
+    target = small.campaign.target.model_copy(update={"families": ("ipv4", "ipv6")})
+    campaign = small.campaign.model_copy(update={"target": target})
+    said = refusal(small.model_copy(update={"campaign": campaign}), tmp_path)
+    for lacking in ("n1 has no InternalIP", "n2 has no podCIDR", "Services have no addresses"):
+        assert f"{lacking} of ipv6: leave it out of the campaign's `target.families`" in said
+    assert is_untouched(api)
+
+
 def test_too_old(api: Api, small: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is one version here, so it is the limit that is moved."""
     monkeypatch.setattr(requirements, "OLDEST", (1, 99))

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.plugin import TargetKind
+from steps.lib.models.timed import AddressFamily
 
 
 class ExternalClient(Model):
@@ -43,6 +44,11 @@ class TargetSpec(Model):
         default=None,
         description="Of the kubeconfig; stated for kubernetes, since the current one may be any",
     )
+    families: tuple[AddressFamily, ...] = Field(
+        default=("ipv4",),
+        description="Families of addresses that the cluster's nodes, pods and Services have; cells "
+        "of others are unsupported",
+    )
     external_client: ExternalClient | None = Field(
         default=None, description="Client of external paths; without it they are unsupported"
     )
@@ -66,9 +72,11 @@ class TargetSpec(Model):
                 "context",
             )
         if self.kind == "namespaces":
-            for name in ("context", "external_client", "toolbox_image"):
+            for name in ("context", "families", "external_client", "toolbox_image"):
                 if getattr(self, name) != TargetSpec.model_fields[name].default:
                     raise FieldError("is for kind kubernetes only; leave it out", name)
+        if "ipv4" not in self.families:
+            raise FieldError("lacks ipv4, by which nodes are reached; add it", "families")
         return self
 
 

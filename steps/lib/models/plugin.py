@@ -70,7 +70,14 @@ class Variant(Model):
 
     of: Name = Field(description="Plugin that is the same but for it")
     adds: Literal[
-        "overlay", "encryption", "policy", "observability", "services", "gateway", "data-path"
+        "overlay",
+        "encryption",
+        "policy",
+        "observability",
+        "services",
+        "gateway",
+        "data-path",
+        "dual-stack",
     ]
 
 

@@ -6,9 +6,10 @@ of its own), so all its state is on the target itself and survives a killed proc
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import IO, Protocol
+from dataclasses import dataclass, replace
+from typing import IO, Protocol, Self
 
+from steps.lib.errors import RefusedError
 from steps.lib.models import AddressFamily, EndpointKind, Plugin, Policy, Scale, TargetKind
 from steps.lib.setting import Look, Setting, Wanted
 from steps.lib.state import BlockState
@@ -21,11 +22,24 @@ STRANGER = "stranger"
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the target. ``address`` is on the underlay."""
+    """One node of the target, or the external client. ``address`` is on the underlay."""
 
     name: str
     address: str
     uplink: str
+    address6: str | None = None
+
+    def known_by(self, family: AddressFamily) -> Self:
+        """The same node, its ``address`` of that family.
+
+        Raises:
+            RefusedError: it has none.
+        """
+        if family == "ipv4":
+            return self
+        if self.address6 is None:
+            raise RefusedError(f"{self.name} has no {family} address on the underlay")
+        return replace(self, address=self.address6)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from steps.lib.afterwards import afterwards
 from steps.lib.errors import CnibenchError, RefusedError, TransientError
-from steps.lib.models import TargetSpec
+from steps.lib.models import TargetSpec, family_of
 from steps.lib.targets.kubernetes import pods, readings
 from steps.lib.targets.kubernetes.agents import Agents, Answer
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
@@ -128,7 +128,7 @@ class Endpoints:
         asker, wanted = placed(client), placed(server)
         container = next(iter(asker.containers.values()))
         name = f"{wanted.pod}.{NAMESPACE}.svc"
-        command = ["timeout", "5", "getent", "ahostsv4", name]
+        command = ["timeout", "5", "getent", f"ahosts{family_of(wanted.address)[2:]}", name]
         deadline = time.monotonic() + RESOLVE_TIMEOUT_S * self._api.patience
         while True:
             told = self._agents.call(
@@ -242,7 +242,7 @@ class Endpoints:
 
     def _containers(self, node: Node) -> dict[str, str]:
         """Containers of our endpoints on a node, with their pods."""
-        places = [place for place in self._present.values() if place.node == node]
+        places = [place for place in self._present.values() if place.node.name == node.name]
         return {each: place.uid for place in places for each in place.containers.values()}
 
     def _with_external(self, answers: Mapping[str, Answer]) -> CpuTimes:
@@ -261,7 +261,7 @@ class Endpoints:
 
     # ---------- pods
     def _made(self, name: str, request: EndpointRequest) -> PodEndpoint:
-        node = self._nodes[request.node_index]
+        node = self._nodes[request.node_index].known_by(request.family)
         host_network = request.kind == "host" or not self._has_pod_network()
         mark = new_mark()
         started_s = time.perf_counter()
@@ -276,15 +276,13 @@ class Endpoints:
             status.name: status.container_id.partition("://")[2]
             for status in pod.status.container_statuses
         }
-        first = next(iter(containers.values()))
-        seen = self._agents.call(
-            node.name, "pod_network", container=first, address=pod.status.pod_ip
-        )
+        first, address = next(iter(containers.values())), pods.address(pod, request.family)
+        seen = self._agents.call(node.name, "pod_network", container=first, address=address)
         place = PodEndpoint(
             name=request.name,
             kind=request.kind,
             node=node,
-            address=pod.status.pod_ip,
+            address=address,
             start_ms=start_ms,
             pod=name,
             uid=pod.metadata.uid,
@@ -300,11 +298,12 @@ class Endpoints:
 
     def _published(self, place: PodEndpoint, request: EndpointRequest) -> PodEndpoint:
         selector, ports = {NAME_LABEL: place.name}, request.published_ports
+        family = request.family
         if request.headless:
-            self._services.name(place.pod, LABELS, selector, ports)
+            self._services.name(place.pod, LABELS, selector, ports, family)
             return place
         started_s = time.perf_counter()
-        address = self._services.publish(place.pod, LABELS, selector, ports)
+        address = self._services.publish(place.pod, LABELS, selector, ports, family)
         self._services.wait_works(place.pod, address, place.node, place.network, ports)
         ready_ms = (time.perf_counter() - started_s) * 1e3
         return replace(place, service_address=address, service_ready_ms=ready_ms)

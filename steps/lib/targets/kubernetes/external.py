@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from steps.lib.models import TargetSpec
+from steps.lib.models import AddressFamily, TargetSpec
 from steps.lib.targets.kubernetes.external_tools import tools_of
 from steps.lib.targets.namespaces import counters, programs, settings, sockets
 from steps.lib.targets.namespaces.processes import Running
@@ -45,7 +45,10 @@ class External:
     @cached_property
     def node(self) -> Node:
         """The client as a place whose counters are read."""
-        command = ["ip", "-json", "route", "get", self._toward.address]
+        return self._known_by("ipv4")
+
+    def _known_by(self, family: AddressFamily) -> Node:
+        command = ["ip", "-json", "route", "get", self._toward.known_by(family).address]
         route = json.loads(programs.output(command, namespace=self.namespace))[0]
         return Node(NAME, route["prefsrc"], route["dev"])
 
@@ -55,12 +58,13 @@ class External:
         listed = programs.output(
             ["ip", "-json", "link", "show", "dev", self.node.uplink], namespace=self.namespace
         )
+        node = self._known_by(request.family)
         try:
             yield ExternalEndpoint(
                 name=request.name,
                 kind="external",
-                node=self.node,
-                address=self.node.address,
+                node=node,
+                address=node.address,
                 device=self.node.uplink,
                 mtu_bytes=json.loads(listed)[0]["mtu"],
             )

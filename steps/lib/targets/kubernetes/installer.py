@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Applied, Cleanup, CniChain, HostNetwork, Plugin
+from steps.lib.models import AddressFamily, Applied, Cleanup, CniChain, HostNetwork, Plugin
 from steps.lib.rendering import fill
 from steps.lib.rendering import objects as rendered
 from steps.lib.targets.kubernetes import evacuation, node_commands
@@ -55,7 +55,7 @@ class Installer:
     nodes: Sequence[Node]
     values: Mapping[str, str]
     """Placeholders of manifests."""
-    pod_cidrs: Mapping[str, str]
+    pod_cidrs: Mapping[str, Mapping[AddressFamily, str]]
     underlay_mtu_bytes: Callable[[], int]
     """MTU between the nodes: a profile may have changed it for the block that holds them."""
 
@@ -110,8 +110,7 @@ class Installer:
         """
         theirs = []
         for node in self.nodes:
-            would = self.agents.call(node.name, "would_clean", actions=self._actions(node, plugin))
-            theirs += [f"{node.name}: {what}" for what in would]
+            theirs += [f"{node.name}: {what}" for what in self._would_clean(node, plugin)]
         if theirs:
             raise RefusedError(
                 f"{plugin.name} was not installed, since its removal would take away what is there "
@@ -169,9 +168,11 @@ class Installer:
                 with _logged(node):
                     node_commands.run_on(self.api, node.name, command)
             self._clean(node, plugin)
-        for node in self._called_meanwhile():
-            self._clean(node, plugin)
+        self._await_cni_calls()
         for node in self.nodes:
+            # The runtime may have called once more, which makes anew what was just removed.
+            if self._would_clean(node, plugin):
+                self._clean(node, plugin)
             with _logged(node):
                 self._set_back(node, present)
             before = present.marks.get(node.name, Marks())
@@ -208,6 +209,11 @@ class Installer:
         for problem in told["problems"]:
             logger.warning("node=%s clean-up: %s", node.name, problem)
 
+    def _would_clean(self, node: Node, plugin: Plugin) -> list[str]:
+        """What of the declared actions' objects is there now."""
+        told = self.agents.call(node.name, "would_clean", actions=self._actions(node, plugin))
+        return [str(what) for what in told]
+
     def _actions(self, node: Node, plugin: Plugin) -> dict[str, Any]:
         actions = fill(_actions(plugin), self._values(plugin))
         if isinstance(plugin.install, CniChain):
@@ -228,15 +234,13 @@ class Installer:
             if INSTALL_LABEL in (m.labels or {})
         ]
 
-    def _called_meanwhile(self) -> list[Node]:
-        """Nodes whose runtime was still calling a network plugin; those calls have ended now."""
+    def _await_cni_calls(self) -> None:
+        """Wait for calls of a network plugin that nodes' runtimes have not ended yet."""
         asked = {name: {"timeout_s": CNI_CALLS_TIMEOUT_S} for name in self._names}
         try:
-            called = self.agents.call_each("await_cni_calls", asked)
+            self.agents.call_each("await_cni_calls", asked)
         except RefusedError as error:
             logger.warning("clean-up: %s", error)
-            return list(self.nodes)
-        return [node for node in self.nodes if called[node.name]]
 
     def _settings(self, node: Node, plugin: Plugin) -> dict[str, str]:
         names = plugin.removes.settings
@@ -255,7 +259,8 @@ class Installer:
         return bool(self.agents.call(node, "exists", path=path))
 
     def _chain(self, plugin: Plugin) -> ReferenceChain:
-        return ReferenceChain(self.agents, self.nodes, self.pod_cidrs, self._pod_mtu(plugin))
+        mtu = self._pod_mtu(plugin)
+        return ReferenceChain(self.agents, self.nodes, self.pod_cidrs, plugin.families, mtu)
 
     def _pod_mtu(self, plugin: Plugin) -> int:
         return self.underlay_mtu_bytes() - plugin.mtu_overhead_bytes

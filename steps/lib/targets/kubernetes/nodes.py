@@ -1,10 +1,11 @@
 """The nodes of a cluster, as its API server knows them."""
 
-from collections.abc import Collection, Iterable
-from ipaddress import IPv4Network
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from steps.lib.errors import RefusedError
+from steps.lib.models import AddressFamily, family_of
 from steps.lib.targets.kubernetes.api import CLASS_LABEL, EMULATED, NAMESPACE, Api
 
 NODE_COUNT = 2
@@ -57,25 +58,36 @@ def environment_class(nodes: Collection[Any]) -> str:
     )
 
 
-def address_of(node: Any) -> str:
-    """The node's own address on the underlay.
+def addresses_of(node: Any) -> dict[AddressFamily, str]:
+    """The node's own addresses on the underlay.
 
     Raises:
-        RefusedError: it has none.
+        RefusedError: it has none of IPv4, by which it is reached.
     """
-    found = [a.address for a in node.status.addresses or [] if a.type == "InternalIP"]
-    if not found:
-        raise RefusedError(f"node {node.metadata.name} has no InternalIP")
-    return str(found[0])
+    listed = [str(a.address) for a in node.status.addresses or [] if a.type == "InternalIP"]
+    found = {family_of(address): address for address in reversed(listed)}
+    if "ipv4" not in found:
+        raise RefusedError(f"node {node.metadata.name} has no InternalIP of IPv4")
+    return found
+
+
+def pod_cidrs_of(node: Any) -> dict[AddressFamily, str]:
+    """The ranges that the node's pods are given addresses of."""
+    found = node.spec.pod_cidrs or [cidr for cidr in (node.spec.pod_cidr,) if cidr]
+    return {family_of(cidr): str(cidr) for cidr in found}
 
 
 def common_network(cidrs: Iterable[str]) -> str:
-    """The smallest network that holds all of them."""
-    networks = [IPv4Network(cidr) for cidr in cidrs]
+    """The smallest network that holds all of them, which are of one family."""
+    networks = [ip_network(cidr) for cidr in cidrs]
     common = networks[0]
-    while not all(network.subnet_of(common) for network in networks):
+    while not all(_is_within(network, common) for network in networks):
         common = common.supernet()
     return str(common)
+
+
+def _is_within(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    return network.subnet_of(other)  # type: ignore[arg-type]
 
 
 def placeholders(api: Api) -> dict[str, str]:
@@ -92,17 +104,24 @@ def placeholders(api: Api) -> dict[str, str]:
     if not addresses:
         raise RefusedError("the cluster does not say where its API server is: no EndpointSlice")
     dns = api.get(api.core.read_namespaced_service, "kube-dns", "kube-system")
-    cidrs = [n.spec.pod_cidr for n in linux(api) if n.spec.pod_cidr]
+    cidrs = [pod_cidrs_of(node) for node in linux(api)]
     return {
-        "pod_cidr": common_network(cidrs),
-        "service_cidr": _service_cidr(api),
+        "pod_cidr": _common(cidrs, "ipv4"),
+        "pod_cidr6": _common(cidrs, "ipv6"),
+        "service_cidr": service_cidrs(api).get("ipv4", ""),
         "dns_address": dns.spec.cluster_ip if dns is not None else "",
         "api_host": addresses[0],
         "api_port": str(servers[0].ports[0].port),
     }
 
 
-def _service_cidr(api: Api) -> str:
-    """The range of Services: the API server's own object (networking.k8s.io/v1 ServiceCIDR)."""
+def _common(cidrs: Iterable[Mapping[AddressFamily, str]], family: AddressFamily) -> str:
+    """The network that holds all ranges of a family; empty if there is none of it."""
+    found = [ranges[family] for ranges in cidrs if family in ranges]
+    return common_network(found) if found else ""
+
+
+def service_cidrs(api: Api) -> dict[AddressFamily, str]:
+    """The ranges of Services: the API server's own object (networking.k8s.io/v1 ServiceCIDR)."""
     found = api.call(api.request, "GET", "/apis/networking.k8s.io/v1/servicecidrs/kubernetes")
-    return str(found["spec"]["cidrs"][0])
+    return {family_of(cidr): str(cidr) for cidr in found["spec"]["cidrs"]}

@@ -10,6 +10,7 @@ from typing import Any
 from kubernetes.client import V1DeleteOptions, V1Preconditions
 
 from steps.lib.errors import RefusedError
+from steps.lib.models import AddressFamily, family_of
 from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
 from steps.lib.targets.kubernetes.readiness import pod_says
 
@@ -118,6 +119,21 @@ def is_started(pod: Pod) -> bool:
     statuses = pod.status.container_statuses or []
     running = bool(statuses) and all(s.state.running is not None for s in statuses)
     return running and bool(pod.status.pod_ip) and pod.metadata.deletion_timestamp is None
+
+
+def address(pod: Pod, family: AddressFamily) -> str:
+    """Address of a pod that has started.
+
+    Raises:
+        RefusedError: the plugin gave it none of that family.
+    """
+    listed = [str(each.ip) for each in pod.status.pod_ips or []]
+    found = next((each for each in listed if family_of(each) == family), None)
+    if found is None:
+        raise RefusedError(
+            f"pod {pod.metadata.name} has no address of {family}; it has {', '.join(listed)}"
+        )
+    return found
 
 
 def container_id(pod: Pod) -> str:

@@ -145,7 +145,7 @@ def _pods(
         objects.apply(api, _service())
         started = {role: pods.wait_started(api, name) for role, name in names.items()}
         yield {
-            role: _Pod(places[role], pod.status.pod_ip, pods.container_id(pod))
+            role: _Pod(places[role], pods.address(pod, "ipv4"), pods.container_id(pod))
             for role, pod in started.items()
         }
 

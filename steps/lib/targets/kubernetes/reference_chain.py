@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import CniChain, Plugin, Routes, Vxlan
+from steps.lib.models import AddressFamily, CniChain, Plugin, Routes, Vxlan
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.nodes import common_network
 from steps.lib.targets.namespaces.conflist import render
@@ -25,11 +25,12 @@ STATE_DIRECTORY = "/var/lib/cni/cnibench"
 
 @dataclass(frozen=True)
 class ReferenceChain:
-    """Lays a chain out on nodes. ``pod_cidrs`` are by node name."""
+    """Lays a chain out on nodes. ``pod_cidrs`` are by node name and address family."""
 
     agents: Agents
     nodes: Sequence[Node]
-    pod_cidrs: Mapping[str, str]
+    pod_cidrs: Mapping[str, Mapping[AddressFamily, str]]
+    families: Sequence[AddressFamily]
     pod_mtu_bytes: int
 
     def lay_out(self, plugin: Plugin, chain: CniChain) -> None:
@@ -47,12 +48,14 @@ class ReferenceChain:
         if isinstance(chain.inter_node, Vxlan):
             actions["links"] = [chain.inter_node.device]
         if isinstance(chain.inter_node, Routes):
-            actions["routes"] = [self.pod_cidrs[peer.name] for peer in self._peers(node)]
+            actions["routes"] = [cidr for cidr, _ in self._routes(node)]
         return actions
 
     def _values(self, node: Node) -> dict[str, str | int]:
+        of_family = self.pod_cidrs[node.name]
         return {
-            "pod_cidr": self.pod_cidrs[node.name],
+            "pod_cidr": of_family["ipv4"],
+            "pod_cidr6": of_family.get("ipv6", ""),
             "pod_mtu": self.pod_mtu_bytes,
             "uplink": node.uplink,
             "state_dir": STATE_DIRECTORY,
@@ -64,21 +67,29 @@ class ReferenceChain:
     def _way(self, node: Node, chain: CniChain) -> list[list[str]]:
         match chain.inter_node:
             case Routes():
-                return [
-                    ["ip", "route", "replace", self.pod_cidrs[p.name], "via", p.address]
-                    for p in self._peers(node)
-                ]
+                return [["ip", "route", "replace", c, "via", a] for c, a in self._routes(node)]
             case Vxlan() as way:
                 return self._tunnel(node, way)
             case _:
                 raise RefusedError(f"no way between nodes of kind {chain.inter_node.kind} here")
 
+    def _routes(self, node: Node) -> list[tuple[str, str]]:
+        """Where the pods of other nodes are, of each family, and by whom they are reached."""
+        return [
+            (self.pod_cidrs[peer.name][family], peer.known_by(family).address)
+            for peer in self._peers(node)
+            for family in self.families
+        ]
+
+    def _cidr(self, node: Node) -> str:
+        return self.pod_cidrs[node.name]["ipv4"]
+
     def _masquerade(self) -> list[str]:
         """Pods reach what is outside of the cluster by their node's address, as they are used to.
 
-        The API server is there too, which knows no way to pods.
+        The API server is there too, which knows no way to pods. It is reached by IPv4.
         """
-        pods = common_network(self.pod_cidrs.values())
+        pods = common_network(map(self._cidr, self.nodes))
         chain = "{ type nat hook postrouting priority srcnat; }"
         rule = f"ip saddr {pods} ip daddr != {{ {pods}, 224.0.0.0/4 }} masquerade"
         commands = (
@@ -108,7 +119,7 @@ class ReferenceChain:
         ]
         neighbour = ["ip", "neighbour", "replace"]
         for peer in self._peers(node):
-            end, mac, cidr = self._end(peer), self._mac(peer), self.pod_cidrs[peer.name]
+            end, mac, cidr = self._end(peer), self._mac(peer), self._cidr(peer)
             commands += [
                 ["bridge", "fdb", "replace", mac, "dev", device, "dst", peer.address],
                 [*neighbour, end, "lladdr", mac, "dev", device, "nud", "permanent"],
@@ -117,7 +128,7 @@ class ReferenceChain:
         return commands
 
     def _end(self, node: Node) -> str:
-        return str(IPv4Network(self.pod_cidrs[node.name])[0])
+        return str(IPv4Network(self._cidr(node))[0])
 
     def _mac(self, node: Node) -> str:
         """The same on every install; the second-lowest bit says locally administered."""

@@ -8,9 +8,17 @@ from typing import Any
 from kubernetes import client
 
 from steps.lib.errors import InputError, RefusedError, TransientError
+from steps.lib.models import AddressFamily
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.evacuation import tireless
-from steps.lib.targets.kubernetes.nodes import NODE_COUNT, linux, workers
+from steps.lib.targets.kubernetes.nodes import (
+    NODE_COUNT,
+    addresses_of,
+    linux,
+    pod_cidrs_of,
+    service_cidrs,
+    workers,
+)
 
 OLDEST = (1, 33)
 """Oldest Kubernetes that says its range of Services (networking.k8s.io/v1 ServiceCIDR)."""
@@ -41,8 +49,12 @@ def wait_without_network(api: Api) -> None:
         time.sleep(0.5)
 
 
-def missing(api: Api, *, installed_by_us: bool) -> list[str]:
+def missing(
+    api: Api, families: Sequence[AddressFamily] = ("ipv4",), *, installed_by_us: bool
+) -> list[str]:
     """Everything that keeps the cluster from being measured, each with what to do about it.
+
+    ``families`` are those of the addresses that it is said to have.
 
     Raises:
         TransientError: it does not answer, or a node of it; maybe it will.
@@ -50,6 +62,7 @@ def missing(api: Api, *, installed_by_us: bool) -> list[str]:
     try:
         nodes = linux(api)
         found = [*_version(api), *_rights(api), *_nodes(nodes, installed_by_us)]
+        found = found or [*_families(api, nodes, families)]
         if not found and not installed_by_us:
             found = [*_daemons(api)]
     except (InputError, RefusedError) as error:
@@ -95,13 +108,27 @@ def _nodes(nodes: Sequence[Any], installed_by_us: bool) -> Iterator[str]:
     for node in nodes:
         name = node.metadata.name
         # One that has just joined is given its network later.
-        if not node.spec.pod_cidr and not _is_silent(node):
+        if not pod_cidrs_of(node) and not _is_silent(node):
             yield f"node {name} has no podCIDR: start the controller manager with node CIDRs"
         if _is_ready(node) and not installed_by_us:
             yield (
                 f"node {name} has a pod network already, which cnibench did not install: remove "
                 "that plugin first, or use a cluster made without one"
             )
+
+
+def _families(api: Api, nodes: Sequence[Any], families: Sequence[AddressFamily]) -> Iterator[str]:
+    """What a cluster that is said to have more than IPv4 lacks of it."""
+    remedy = "leave it out of the campaign's `target.families`, or use a dual-stack cluster"
+    for family in set(families) - {"ipv4"}:
+        for node in (node for node in nodes if not _is_silent(node)):
+            name = node.metadata.name
+            if family not in addresses_of(node):
+                yield f"node {name} has no InternalIP of {family}: {remedy}"
+            if family not in pod_cidrs_of(node):
+                yield f"node {name} has no podCIDR of {family}: {remedy}"
+        if family not in service_cidrs(api):
+            yield f"Services have no addresses of {family}: {remedy}"
 
 
 def _require_signs_of_life(nodes: Sequence[Any]) -> None:

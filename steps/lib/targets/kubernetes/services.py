@@ -7,6 +7,7 @@ from typing import Any
 
 from steps.lib.afterwards import afterwards
 from steps.lib.errors import RefusedError
+from steps.lib.models import AddressFamily, family_of
 from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
@@ -27,7 +28,12 @@ class Services:
     nodes: Sequence[Node]
 
     def publish(
-        self, name: str, labels: dict[str, str], selector: dict[str, str], ports: Sequence[int]
+        self,
+        name: str,
+        labels: dict[str, str],
+        selector: dict[str, str],
+        ports: Sequence[int],
+        family: AddressFamily,
     ) -> str:
         """Make a Service that opens ports of a pod under their own numbers on every node.
 
@@ -38,20 +44,26 @@ class Services:
             RefusedError: a port is taken, or is none that Services may have.
         """
         made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
-        spec = {"type": "NodePort", "selector": selector, "ports": made}
+        spec = {"type": "NodePort", "selector": selector, "ports": made, **_only(family)}
         try:
             return self._made(name, labels, spec)
         except AnswerError as error:
             raise RefusedError(f"ports {list(ports)} cannot be published: {error}") from error
 
     def name(
-        self, name: str, labels: dict[str, str], selector: dict[str, str], ports: Sequence[int]
+        self,
+        name: str,
+        labels: dict[str, str],
+        selector: dict[str, str],
+        ports: Sequence[int],
+        family: AddressFamily,
     ) -> None:
         """Make a Service without an address: its name tells the pod's, once the pod is ready."""
         made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
         for each in made:
             del each["nodePort"]
-        self._made(name, labels, {"clusterIP": "None", "selector": selector, "ports": made})
+        spec = {"clusterIP": "None", "selector": selector, "ports": made, **_only(family)}
+        self._made(name, labels, spec)
         self._wait_endpoint(name, time.monotonic() + WORKS_TIMEOUT_S)
 
     def _made(self, name: str, labels: dict[str, str], spec: dict[str, Any]) -> str:
@@ -80,7 +92,7 @@ class Services:
         Args:
             name: Of the Service.
             address: Of the Service.
-            node: Where the pod is.
+            node: Where the pod is, known by the family of the Service.
             container: Of the pod; None if it uses the node's network.
             ports: That are published.
 
@@ -89,14 +101,15 @@ class Services:
         """
         deadline = time.monotonic() + WORKS_TIMEOUT_S
         self._wait_endpoint(name, deadline)
-        number = self.agents.call(node.name, "open_ports", ports=list(ports), container=container)
+        where = {"container": container, "family": family_of(address)}
+        number = self.agents.call(node.name, "open_ports", ports=list(ports), **where)
 
         def close() -> None:
             self.agents.call(node.name, "close_ports", number=number)
 
         with afterwards(close, f"Service {name}: its trial ports were not closed"):
             for client in self.nodes:
-                addresses = [address] if client == node else [address, node.address]
+                addresses = [address] if client.name == node.name else [address, node.address]
                 for each in addresses:
                     self._wait_connected(client, each, ports, deadline)
 
@@ -136,6 +149,14 @@ class Services:
                         f"{WORKS_TIMEOUT_S:g} s: {address} port {port}: {problem}"
                     )
                 time.sleep(POLL_S)
+
+
+def _only(family: AddressFamily) -> dict[str, Any]:
+    """Fields of a Service whose addresses are of one family."""
+    return {
+        "ipFamilyPolicy": "SingleStack",
+        "ipFamilies": [{"ipv4": "IPv4", "ipv6": "IPv6"}[family]],
+    }
 
 
 def _port(port: int, protocol: str) -> dict[str, Any]:

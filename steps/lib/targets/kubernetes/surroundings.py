@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from steps.lib.afterwards import afterwards
-from steps.lib.models import Policy, Scale
+from steps.lib.models import Policy, Scale, family_of
 from steps.lib.targets.kubernetes import objects, population
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
@@ -48,7 +48,8 @@ class Surroundings:
         """Have a trial listen on ports of a pod."""
         place = placed(server)
         node = place.node.name
-        number = self.agents.call(node, "open_ports", ports=list(ports), container=place.network)
+        where = {"container": place.network, "family": family_of(place.address)}
+        number = self.agents.call(node, "open_ports", ports=list(ports), **where)
         with afterwards(
             lambda: self.agents.call(node, "close_ports", number=number),
             f"trial ports of {place.name} were not closed",

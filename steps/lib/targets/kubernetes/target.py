@@ -101,10 +101,11 @@ class KubernetesTarget:
 
     def _seen(self, members: Sequence[Any]) -> tuple[Node, ...]:
         # At the same time: each agent is started by the first question to it.
-        addresses = {n.metadata.name: cluster.address_of(n) for n in members}
-        asked = {name: {"address": address} for name, address in addresses.items()}
-        told = self._agents.call_each("facts", asked)
-        return tuple(Node(n, address, told[n]["uplink"]) for n, address in addresses.items())
+        known = {n.metadata.name: cluster.addresses_of(n) for n in members}
+        told = self._agents.call_each(
+            "facts", {n: {"address": a["ipv4"]} for n, a in known.items()}
+        )
+        return tuple(Node(n, a["ipv4"], told[n]["uplink"], a.get("ipv6")) for n, a in known.items())
 
     @cached_property
     def _all_nodes(self) -> tuple[Node, ...]:
@@ -123,7 +124,7 @@ class KubernetesTarget:
             self._memory,
             self._all_nodes,
             cluster.placeholders(self._api),
-            {node.metadata.name: node.spec.pod_cidr for node in self._members},
+            {node.metadata.name: cluster.pod_cidrs_of(node) for node in self._members},
             self._underlay_mtu,
         )
 
@@ -154,7 +155,7 @@ class KubernetesTarget:
             ours = bool(self._memory.names())
         except (InputError, RefusedError) as error:
             return [str(error)]
-        return requirements.missing(self._api, installed_by_us=ours)
+        return requirements.missing(self._api, self._spec.families, installed_by_us=ours)
 
     def unsupported(self, plugin: Plugin) -> str | None:
         """Why the nodes cannot run the plugin, found by looking at them."""

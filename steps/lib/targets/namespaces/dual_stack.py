@@ -30,7 +30,7 @@ def set_up(layout: Layout) -> None:
         # The uplink is older than the default, and takes its addresses once it is enabled.
         set_now(namespace, of_device(node.uplink, HASTE) | AT_ONCE_IPV6)
         with netlink(namespace) as own:
-            own.add_address(node.uplink, layout.address6(node), UNDERLAY6.prefixlen)
+            own.add_address(node.uplink, node.known_by("ipv6").address, UNDERLAY6.prefixlen)
     for node in layout.nodes:
         set_now(layout.namespace(node.name), {FORWARDING: "1"})
 
@@ -41,7 +41,7 @@ def add_routes(layout: Layout) -> None:
         with netlink(layout.namespace(node.name)) as own:
             for peer in layout.peers(node):
                 cidr = str(layout.pod_cidr6(peer))
-                own.add_route(cidr, layout.address6(peer), node.uplink, onlink=False)
+                own.add_route(cidr, peer.known_by("ipv6").address, node.uplink, onlink=False)
 
 
 def take_down(layout: Layout) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from steps.lib.errors import CnibenchError, InputError, RefusedError
-from steps.lib.models import AddressFamily, CniChain, Model
+from steps.lib.models import CniChain, Model
 from steps.lib.targets.namespaces import netns, settings
 from steps.lib.targets.namespaces.cgroups import kill_all
 from steps.lib.targets.namespaces.cni import LOOPBACK, Attachment, Runtime
@@ -110,7 +110,7 @@ class Endpoints:
         namespace = self.layout.namespace(node.name)
         with netlink(namespace) as own:
             mtu = own.link(node.uplink).mtu
-        node = self._known_by(node, request.family)
+        node = node.known_by(request.family)
         return PlacedEndpoint(
             name=request.name,
             kind=request.kind,
@@ -120,9 +120,6 @@ class Endpoints:
             mtu_bytes=mtu,
             namespace=namespace,
         )
-
-    def _known_by(self, node: Node, family: AddressFamily) -> Node:
-        return node if family == "ipv4" else replace(node, address=self.layout.address6(node))
 
     def _planned(self, request: EndpointRequest, node: Node, installed: Installed) -> Pod:
         """Write down what is about to be made: it must be undone after a kill at any point."""
@@ -176,7 +173,7 @@ class Endpoints:
         return PlacedEndpoint(
             name=request.name,
             kind=request.kind,
-            node=self._known_by(node, request.family),
+            node=node.known_by(request.family),
             address=network.address(request.family),
             device=POD_DEVICE,
             mtu_bytes=link.mtu,

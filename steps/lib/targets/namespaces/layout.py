@@ -92,12 +92,12 @@ class Layout:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """The nodes, in a fixed order."""
-        return tuple(Node(f"n{i}", str(UNDERLAY[i]), UPLINK) for i in range(1, NODE_COUNT + 1))
+        return tuple(_node(f"n{i}", i) for i in range(1, NODE_COUNT + 1))
 
     @cached_property
     def external(self) -> Node:
         """The external client, on the underlay like a node but never with a plugin."""
-        return Node(EXTERNAL, str(UNDERLAY[-2]), UPLINK)
+        return _node(EXTERNAL, UNDERLAY.num_addresses - 2)
 
     def index(self, node: Node) -> int:
         """Number of the node, from 0."""
@@ -114,10 +114,6 @@ class Layout:
     def pod_cidr6(self, node: Node) -> IPv6Network:
         """The same of IPv6."""
         return IPv6Network((int(PODS6[0]) + ((self.index(node) + 1) << 64), 64))
-
-    def address6(self, node: Node) -> str:
-        """IPv6 address on the underlay, with the last number of the IPv4 address."""
-        return str(UNDERLAY6[int(IPv4Address(node.address)) - int(UNDERLAY[0])])
 
     def pod_range(self, node: Node) -> tuple[IPv4Address, IPv4Address]:
         """First and last underlay address set apart for a node's pods, 64 a node."""
@@ -141,3 +137,8 @@ class Layout:
             "pod_range_end": str(last),
             "state_dir": str(self.plugin_files(node)),
         }
+
+
+def _node(name: str, number: int) -> Node:
+    """With that number of the underlay in both of its ranges."""
+    return Node(name, str(UNDERLAY[number]), UPLINK, str(UNDERLAY6[number]))

@@ -29,16 +29,17 @@ def pod_network(container: str, address: str) -> dict[str, Any]:
         pair = links.pair_of(link["link_index"]) if paired and not shared else None
         return {
             "device": link["ifname"],
-            "mtu_bytes": min([link["mtu"], *_route_mtus(container)]),
+            "mtu_bytes": min([link["mtu"], *_route_mtus(container, address)]),
             "device_mtu_bytes": link["mtu"],
             "pair": pair,
         }
     raise RefusedError(f"no device of the pod has its address {address}")
 
 
-def _route_mtus(container: str) -> list[int]:
+def _route_mtus(container: str, address: str) -> list[int]:
     """What the pod's default route allows, where a plugin sets the MTU there."""
-    told = programs.run(["ip", "-json", "route", "show", "default"], container)
+    family = "-6" if ":" in address else "-4"
+    told = programs.run(["ip", "-json", family, "route", "show", "default"], container)
     routes = json.loads(told["stdout"] or "[]")
     return [m["mtu"] for route in routes for m in route.get("metrics", ()) if "mtu" in m]
 

@@ -12,17 +12,19 @@ from steps.lib.targets.namespaces import netns
 
 BACKLOG = 16
 
+_FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+
 _open: dict[int, list[socket.socket]] = {}
 _numbers = itertools.count(1)
 
 
-def open_ports(ports: list[int], container: str | None = None) -> int:
+def open_ports(ports: list[int], container: str | None = None, family: str = "ipv4") -> int:
     """Listen on TCP ports of a pod, or of the node; a number that stands for them."""
     opened: list[socket.socket] = []
     try:
         with netns.inside(places.network(container)):
             for port in ports:
-                listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                listener = socket.socket(_FAMILIES[family], socket.SOCK_STREAM)
                 opened.append(listener)
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(("", port))
@@ -43,8 +45,9 @@ def connect(
     address: str, port: int, timeout_s: float = 1.0, container: str | None = None
 ) -> str | None:
     """Connect by TCP from a pod, or from the node, and hang up; the reason if that fails."""
+    family = "ipv6" if ":" in address else "ipv4"
     with netns.inside(places.network(container)):
-        trial = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        trial = socket.socket(_FAMILIES[family], socket.SOCK_STREAM)
     with trial:
         trial.settimeout(timeout_s)
         try:

@@ -1,0 +1,63 @@
+"""A cluster with IPv6 beside IPv4 on nodes, pods and Services: each cell goes by its own family."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab.layout import Lab
+from steps.lib.models import Matrix
+from tests.jobs import TCP, matrix, plugin
+from tests.lab import labs
+from tests.lab.campaigns import FAST, Run, lab_job
+from tests.lab.test_campaign import STARVED, STARVED_SHARE_MAX
+
+pytestmark = pytest.mark.lab
+
+DUAL = Lab("dual", 18443)
+"""The other labs of the tests have IPv4 only, as most clusters."""
+
+PLUGINS = (FAST, "bridge-dual-stack")
+PATHS = ["cross-node", "pod-service", "pod-headless", "pod-to-node-port", "external-service"]
+
+
+def cells() -> Matrix:
+    """A second of one stream on each path, by each family."""
+    tcp = TCP | {"paths": PATHS}
+    return matrix(tcp, tcp | {"id": "tcp-1-ipv6", "family": "ipv6"})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The campaign, run once on a lab of its own, which goes."""
+    labs.run(DUAL, "up", "--only", "target", "--dual-stack")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KUBECONFIG", str(DUAL.kubeconfig))
+            job = lab_job(DUAL, *map(plugin, PLUGINS), of=cells())
+            target = job.campaign.target.model_copy(update={"families": ("ipv4", "ipv6")})
+            campaign = job.campaign.model_copy(update={"target": target})
+            made = Run(tmp_path_factory.mktemp("dual"))
+            made.of(job.model_copy(update={"campaign": campaign}))
+        yield made
+    finally:
+        labs.run(DUAL, "down")
+
+
+def test_every_path_carries_both_families_and_is_cleaned_up(run: Run) -> None:
+    assert run.blocks() == dict.fromkeys(PLUGINS, ("ok", ""))
+    assert run.select("select distinct residue from blocks") == [([],)]
+    wrong = "select plugin, cell, reason from measurements where status != 'ok'"
+    assert run.select(f"{wrong} and not {STARVED}") == []
+    measured = run.select("select plugin, cell from measurements")
+    # Without a pod network there are no names.
+    assert len(measured) == 2 * len(PLUGINS) * len(PATHS) - 2
+    assert len(run.select(wrong)) <= STARVED_SHARE_MAX * len(measured)
+
+
+def test_traffic_went_by_the_family_that_was_asked_for(run: Run) -> None:
+    gates = "select cell like '%-ipv6' as is_ipv6, unnest(gates, recursive := true)"
+    judged = run.select(
+        f"select distinct is_ipv6, verdict from ({gates} from measurements) "
+        "where gate = 'address-family' order by all"
+    )
+    assert judged == [(False, "pass"), (True, "pass")]
