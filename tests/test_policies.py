@@ -7,6 +7,7 @@ from steps.lib.errors import RefusedError
 from steps.lib.models import Policy
 from steps.lib.plan import make_plan
 from steps.lib.targets.kubernetes.surroundings import bodies
+from steps.lib.targets.protocol import STRANGER, Endpoint
 from tests.jobs import RR, TCP, UDP, job, matrix
 from tests.offences import bench
 from tests.policies import Filtered, enforcing
@@ -38,6 +39,23 @@ def test_a_policy_that_covers_a_control_port_only(monkeypatch: pytest.MonkeyPatc
     assert row["status"] == "invalid"
     assert row["reason"].startswith("policy: before: a stranger passes on port 30523; after: a str")
     assert row["policy_applied_ms"] is None
+
+
+@pytest.mark.namespaces
+def test_a_plugin_that_lets_a_new_pod_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    connects, asked = Filtered.connects, []
+
+    def late(self: Filtered, client: Endpoint, address: str, port: int, timeout_s: float) -> bool:
+        asked.append(client.name)
+        if client.name == STRANGER and asked.count(STRANGER) == 1:
+            return False
+        return connects(self, client, address, port, timeout_s)
+
+    monkeypatch.setattr(Filtered, "connects", late)
+    with bench(enforcing()) as block:
+        block.target.enforced = Filtered.of(block.target)
+        row = block.row(RR | ALLOW)
+    assert row["status"] == "ok", row["reason"]
 
 
 @pytest.mark.namespaces

@@ -165,9 +165,8 @@ OVERLAPPING = {"bravo": (9.0, 9.0, 9.1, 9.1, 9.2, 10.1), "charlie": (10.0, 10.1,
 
 STATED = {"bravo": (9.98, 9.98, 9.98), "charlie": (9.99, 9.99, 9.99)}
 """Hardly any spread, of 10 Gbit/s that were asked for."""
-
-
 HALF = {"bravo": (9.999, 10.0, 10.0), "charlie": (5.0, 10.0, 10.0)}
+TWO_STATED = {"bravo": (9.98, 9.98), "charlie": (9.99, 9.99)}
 
 
 @pytest.mark.parametrize(
@@ -176,6 +175,7 @@ HALF = {"bravo": (9.999, 10.0, 10.0), "charlie": (5.0, 10.0, 10.0)}
         (APART, None, "cannot be told apart: charlie, bravo"),
         (OVERLAPPING, None, "charlie"),
         (STATED, 10, "carry the stated rate: charlie, bravo"),
+        (TWO_STATED, 10, "carry the stated rate: charlie, bravo"),
         (STATED, 20, "charlie"),
         (HALF, 10, "cannot be told apart: bravo, charlie"),  # Only one carries what was asked for.
     ],

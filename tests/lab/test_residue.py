@@ -1,6 +1,7 @@
 """What stays on a node is named in its block's row, and no block starts until it is gone."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,9 @@ from lab.layout import Lab, cluster_of
 from lab.node import init_pid
 from steps.lib.executor import Event, Report, Start
 from steps.lib.models import Plugin
+from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.reference_chain import STATE_DIRECTORY
 from steps.lib.targets.namespaces.programs import output
 from tests.agent_bpf import bpf
 from tests.jobs import plugin
@@ -80,6 +83,26 @@ def covering() -> Plugin:
     """A plugin that declares what is left."""
     real = plugin(NORMAL).model_dump()
     return Plugin.model_validate(real | {"name": "covering", "removes": real["removes"] | COVERED})
+
+
+def test_what_a_late_call_of_the_runtime_makes_anew_is_removed_as_well(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, late = Agents.call, f"{STATE_DIRECTORY}/ipam/late/lock"
+    called: set[str] = set()
+
+    def calling(self: Agents, node: str, name: str, **arguments: Any) -> Any:
+        told = call(self, node, name, **arguments)
+        if name == "clean" and node not in called:
+            called.add(node)
+            call(self, node, "write_file", path=late, text="")
+        return told
+
+    monkeypatch.setattr(Agents, "call", calling)
+    run = Run(tmp_path)
+    run.of(lab_job(lab, plugin(NORMAL)))
+    assert called == {"n1", "n2"}
+    assert run.blocks() == {NORMAL: ("ok", "")}
 
 
 def test_residue_is_removed_where_declared_else_named_and_no_block_starts_until_it_is_gone(
