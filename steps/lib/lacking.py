@@ -96,8 +96,6 @@ def _scale_lacks(target: TargetSpec, plugin: Plugin, cell: Cell) -> str | None:
     has_services = target.kind == "kubernetes" or getattr(plugin.install, "rules", None)
     if scale.services and not has_services:
         return "the embedded target has no Services, and the plugin states no `rules` for them"
-    if scale.pods and target.kind == "kubernetes":
-        return "on clusters pods are started at once by `make bench-lab`, beside no cell"
     if scale.pods and plugin.install.mechanism == "host-network":
         return "the plugin makes no pods, so none can be started"
     return None

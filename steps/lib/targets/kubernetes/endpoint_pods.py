@@ -57,6 +57,31 @@ def body(
     }
 
 
+def idle(name: str, role: str, node: Node, image: str) -> dict[str, Any]:
+    """A pod that does nothing."""
+    return {
+        "metadata": {"name": name, "labels": LABELS | {NAME_LABEL: role}},
+        "spec": {
+            "nodeName": node.name,
+            "tolerations": [{"operator": "Exists"}],
+            "restartPolicy": "Never",
+            # With 0 the API server forgets the pod at once, and its network is left to a plugin
+            # that may be gone by then.
+            "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "containers": [
+                {
+                    "name": role,
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sleep", "infinity"],
+                }
+            ],
+        },
+    }
+
+
 def _container(group: str, image: str, mark: str) -> dict[str, Any]:
     return {
         "name": group,

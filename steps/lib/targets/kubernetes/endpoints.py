@@ -14,6 +14,7 @@ from steps.lib.models import TargetSpec, family_of
 from steps.lib.targets.kubernetes import pods, readings
 from steps.lib.targets.kubernetes.agents import Agents, Answer
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.crowd import Crowd
 from steps.lib.targets.kubernetes.endpoint_pods import (
     GROUPS,
     LABELS,
@@ -67,7 +68,8 @@ class Endpoints:
         self._has_pod_network = has_pod_network
         self._plugin_namespaces = plugin_namespaces
         self._strangers = Strangers(api, plugin_namespaces)
-        self.surroundings = Surroundings(api, agents)
+        crowd = Crowd(api, agents, self._nodes, spec.toolbox_image)
+        self.surroundings = Surroundings(api, agents, crowd)
         self._services = Services(api, agents, self._nodes)
         self._asked_for: set[str] = set()
         """Names of pods whose endpoints are in use, from before they are made."""

@@ -10,7 +10,6 @@ from steps.lib.afterwards import afterwards
 from steps.lib.models import Scale
 from steps.lib.targets.kubernetes import objects
 from steps.lib.targets.kubernetes.api import NAMESPACE, PART_OF, Api
-from steps.lib.targets.protocol import Population
 
 LABELS = PART_OF | {"app.kubernetes.io/component": "population"}
 SELECTOR = ",".join(f"{name}={value}" for name, value in LABELS.items())
@@ -27,16 +26,13 @@ THREADS = 8
 
 
 @contextmanager
-def populated(api: Api, scale: Scale | None) -> Iterator[Population]:
+def populated(api: Api, scale: Scale) -> Iterator[None]:
     """Have so many Services and endpoints in the API server for the time of the block."""
-    if scale is None:
-        yield Population()
-        return
     with afterwards(lambda: take_away(api), "the population was not deleted"):
         with ThreadPoolExecutor(THREADS) as pool:
             for _ in pool.map(lambda body: objects.apply(api, body), bodies(scale)):
                 pass
-        yield Population()
+        yield
 
 
 def take_away(api: Api) -> None:

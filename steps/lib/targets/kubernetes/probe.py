@@ -16,7 +16,7 @@ from steps.lib.models import TargetSpec
 from steps.lib.targets.kubernetes import objects, pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
-from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL
+from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL, idle
 from steps.lib.targets.protocol import Node
 
 PORT = 30522
@@ -141,7 +141,7 @@ def _pods(
         afterwards(delete_service, "the probe's Service is not gone"),
     ):
         for role, node in places.items():
-            pods.create(api, _body(names[role], role, node, spec.toolbox_image))
+            pods.create(api, idle(names[role], f"probe-{role}", node, spec.toolbox_image))
         objects.apply(api, _service())
         started = {role: pods.wait_started(api, name) for role, name in names.items()}
         yield {
@@ -160,27 +160,4 @@ def _service() -> dict[str, Any]:
         "kind": "Service",
         "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": LABELS},
         "spec": {"selector": {NAME_LABEL: "probe-far"}, "ports": [{"port": PORT}]},
-    }
-
-
-def _body(name: str, role: str, node: Node, image: str) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "labels": LABELS | {NAME_LABEL: f"probe-{role}"}},
-        "spec": {
-            "nodeName": node.name,
-            "tolerations": [{"operator": "Exists"}],
-            "restartPolicy": "Never",
-            # With 0 the API server forgets the pod at once, and its network is left to a plugin
-            # that may be gone by then.
-            "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": False,
-            "containers": [
-                {
-                    "name": "probe",
-                    "image": image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["sleep", "infinity"],
-                }
-            ],
-        },
     }

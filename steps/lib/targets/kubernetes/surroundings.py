@@ -1,7 +1,7 @@
 """NetworkPolicies on the endpoints' pods with trials of what they let through; more Services."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -11,6 +11,7 @@ from steps.lib.models import Policy, Scale, family_of
 from steps.lib.targets.kubernetes import objects, population
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from steps.lib.targets.kubernetes.crowd import Crowd
 from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL, placed
 from steps.lib.targets.protocol import STRANGER, Endpoint, Population
 
@@ -27,10 +28,18 @@ class Surroundings:
 
     api: Api
     agents: Agents
+    crowd: Crowd
 
-    def populated(self, scale: Scale | None) -> AbstractContextManager[Population]:
-        """Have so many Services beside for the time of the block."""
-        return population.populated(self.api, scale)
+    @contextmanager
+    def populated(self, scale: Scale | None) -> Iterator[Population]:
+        """Have so many Services beside for the time of the block, and pods that are started."""
+        with ExitStack() as stack:
+            start_ms: tuple[float, ...] = ()
+            if scale and scale.services:
+                stack.enter_context(population.populated(self.api, scale))
+            if scale and scale.pods:
+                start_ms = stack.enter_context(self.crowd.started(scale.pods))
+            yield Population(start_ms)
 
     @contextmanager
     def applied(
