@@ -14,7 +14,7 @@ from lab.groups import Groups
 from lab.layout import DEFAULT_PORT, Cluster, Lab, cluster_of, select
 from lab.lock import exclusively
 from lab.progress import say
-from lab.up import up
+from lab.up import MACHINES_FAMILY, up
 from steps.lib.errors import CnibenchError, InputError
 
 
@@ -87,6 +87,10 @@ def bring_up(
     """Bring up what is missing; what runs stays as it is."""
     lab: Lab = context.obj
     clusters = select(only.value if only else None)
+    if dual_stack and all(cluster.fixed_network for cluster in clusters):
+        raise InputError("--dual-stack is of the target: bring it up, too, or leave it out")
+    if dual_stack and nodes is Nodes.vm:
+        raise InputError(MACHINES_FAMILY)
     up(lab, clusters, nodes.value if nodes else None, dual_stack=dual_stack)
     say("up")
     typer.echo(f"export KUBECONFIG={lab.kubeconfig}")

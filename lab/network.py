@@ -37,7 +37,7 @@ GATEWAY_HOST = Host(SWITCH, GATEWAY)
 
 
 def make_switch(lab: Lab) -> None:
-    """Make switch and external client where they are missing.
+    """Make switch and external client, or what is missing of them.
 
     The switch is also the gateway that nodes have as their default route, since plugins look for
     one. It knows the way to pods of the management cluster, which are outside of the target. Else
@@ -47,26 +47,25 @@ def make_switch(lab: Lab) -> None:
     if not netns.is_whole(name):
         netns.delete(name)
         netns.create(name)
-    set_now(name, PLAIN_WIRE | ROUTING | ROUTING6)
+    dual_stack = any(lab.is_dual_stack(cluster) for cluster in CLUSTERS)
+    set_now(name, PLAIN_WIRE | ROUTING | (ROUTING6 if dual_stack else {}))
     with netlink(name) as wires:
         if wires.find(BRIDGE) is None:
             wires.add_link(BRIDGE, "bridge", br_stp_state=0, br_mcast_snooping=0, mtu=UNDERLAY_MTU)
-        if not any(line.startswith(f"{BRIDGE} {GATEWAY}/") for line in wires.addresses()):
-            wires.add_address(BRIDGE, GATEWAY, UNDERLAY.prefixlen)
-            wires.add_address(BRIDGE, GATEWAY_HOST.address6, UNDERLAY6.prefixlen)
+        _give(wires, BRIDGE, GATEWAY_HOST, dual_stack=dual_stack)
         wires.set_link("lo", state="up")
         wires.set_link(BRIDGE, state="up")
         for cluster in (each for each in CLUSTERS if each.fixed_network):
             if not any(f"to {cluster.pod_cidr}" in route for route in wires.routes()):
                 wires.add_route(cluster.pod_cidr, cluster.nodes[0].address, BRIDGE, onlink=False)
-    if not is_plugged(lab, CLIENT):
-        plug(lab, CLIENT, dual_stack=True)
+    if not is_plugged(lab, CLIENT, dual_stack=dual_stack):
+        plug(lab, CLIENT, dual_stack=dual_stack)
 
 
 def plug_control_plane(lab: Lab, cluster: Cluster) -> None:
     """Make a control plane's namespace where it is missing."""
     host = Host(cluster.name, cluster.address)
-    if is_plugged(lab, host):
+    if is_plugged(lab, host, dual_stack=False):
         return
     plug(lab, host, dual_stack=False)
     # Webhooks and aggregated APIs are behind Services, which only a node's proxy knows.
@@ -74,14 +73,17 @@ def plug_control_plane(lab: Lab, cluster: Cluster) -> None:
         own.add_route(cluster.service_cidr, cluster.nodes[0].address, UPLINK, onlink=False)
 
 
-def is_plugged(lab: Lab, host: Host) -> bool:
-    """Whether a host's namespace is there with its uplink up and its default route set."""
+def is_plugged(lab: Lab, host: Host, *, dual_stack: bool) -> bool:
+    """Whether a host's namespace is there with its uplink up and its default routes set."""
     name = lab.namespaces[host.name]
     if not netns.is_whole(name):
         return False
     with netlink(name) as own:
         link = own.find(UPLINK)
-        return link is not None and link.up and any("to default/0" in r for r in own.routes())
+        gateways = [GATEWAY, *([GATEWAY_HOST.address6] if dual_stack else [])]
+        routes = [words for words in own.routes() if "to default/0" in words]
+        led = all(any(f"via {gateway} " in words for words in routes) for gateway in gateways)
+        return link is not None and link.up and led
 
 
 def plug(lab: Lab, host: Host, *, dual_stack: bool) -> None:
@@ -128,10 +130,19 @@ def set_now(namespace: str, settings: dict[str, str]) -> None:
 
 def _configure(own: Netlink, host: Host, *, dual_stack: bool) -> None:
     own.set_link("lo", state="up")
-    own.add_address(UPLINK, host.address, UNDERLAY.prefixlen)
-    if dual_stack:
-        own.add_address(UPLINK, host.address6, UNDERLAY6.prefixlen)
+    _give(own, UPLINK, host, dual_stack=dual_stack)
     own.set_link(UPLINK, state="up")
     own.add_route(ANYWHERE, GATEWAY, UPLINK, onlink=False)
     if dual_stack:
         own.add_route(ANYWHERE6, GATEWAY_HOST.address6, UPLINK, onlink=False)
+
+
+def _give(own: Netlink, device: str, host: Host, *, dual_stack: bool) -> None:
+    """Give a device the addresses of a host that it has not yet."""
+    wanted = {host.address: UNDERLAY.prefixlen}
+    if dual_stack:
+        wanted[host.address6] = UNDERLAY6.prefixlen
+    present = own.addresses()
+    for address, length in wanted.items():
+        if f"{device} {address}/{length}" not in present:
+            own.add_address(device, address, length)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from string import Template
 
 from lab import (
@@ -24,6 +25,8 @@ from steps.lib.errors import InputError, TransientError
 
 REGISTER_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 120.0
+IPV6 = Path("/proc/net/if_inet6")
+MACHINES_FAMILY = "virtual machines have IPv4 only: leave --dual-stack out"
 COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.15.0"
 
 
@@ -40,10 +43,11 @@ def up(
         lab: Which lab.
         clusters: Which of its clusters.
         nodes: What the nodes of the target are to be; None is namespaces, or what they are.
-        dual_stack: Whether the target shall have IPv6 beside IPv4, if it is not up yet.
+        dual_stack: Whether the target shall have IPv6 beside IPv4; one that has it keeps it.
 
     Raises:
-        InputError: the machine lacks something; nothing was started.
+        InputError: the machine lacks something, or what is up is of another kind; nothing was
+            started.
         CnibenchError: a piece ended; its last words are in the message.
         TransientError: a piece did not come up in time.
     """
@@ -95,14 +99,16 @@ def _families(lab: Lab, cluster: Cluster, kind: NodeKind, *, dual_stack: bool) -
     """The address families that it is to have; the management cluster has one."""
     if cluster.fixed_network:
         return "ipv4"
+    if dual_stack and kind == "vm":
+        raise InputError(MACHINES_FAMILY)
+    if dual_stack and not IPV6.exists():
+        raise InputError(f"{IPV6} is not there: start the machine without `ipv6.disable=1`")
     found = lab.is_dual_stack(cluster) if cluster in lab.wanted() else None
     if dual_stack and found is False:
         raise InputError(
             f"{cluster.name} is up with IPv4 only: before it comes up with both families, "
             f"`python -m lab down --only {cluster.name}`"
         )
-    if dual_stack and kind == "vm":
-        raise InputError("virtual machines have IPv4 only: leave --dual-stack out")
     return "ipv4 ipv6" if found or dual_stack else "ipv4"
 
 

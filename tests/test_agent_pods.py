@@ -144,10 +144,13 @@ def test_ports_are_tried_without_anything_running_in_the_pod(node: AgentNode, po
     wanted = {"port": PORT, "protocol": "tcp", "container": pod[0]}
     refused = node.call("connect", address=POD_ADDRESS, port=PORT)
     assert refused == "Connection refused"
+    some = {"addresses": [POD_ADDRESS, "192.0.2.77"], "port": PORT, "timeout_s": 0.2}
+    assert node.call("refusing", **some) == [POD_ADDRESS]
     number = node.call("open_ports", ports=[PORT], container=pod[0])
     assert node.call("listening", **wanted) is True
     assert node.call("listening", port=PORT, protocol="tcp") is False
     assert node.call("connect", address=POD_ADDRESS, port=PORT) is None
+    assert node.call("refusing", **some) == []
     assert node.call("connect", address="192.0.2.77", port=PORT, timeout_s=0.2) is not None
     assert "in use" in node.error("open_ports", ports=[PORT], container=pod[0])
     node.call("close_ports", number=number)

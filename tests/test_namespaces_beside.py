@@ -53,7 +53,7 @@ def test_both_families_reach_pods_and_published_ports_and_leave_nothing() -> Non
 def test_pods_that_start_at_once_are_timed_until_each_answers_and_go_away() -> None:
     with prepared("t-crowd") as target:
         install(target, "ptp-routes")
-        with target.surroundings.populated(Scale(pods=6)) as population:
+        with target.surroundings.populated(Scale(pods=6), "ipv4") as population:
             assert len(population.pod_start_ms) == 6
             assert min(population.pod_start_ms) > 0
             assert len(list(target._layout.attachments.glob("crowd-*.json"))) == 6
@@ -90,7 +90,7 @@ def test_each_service_is_a_rule_on_every_node_and_only_with_a_plugin_that_has_th
     scale = Scale(services=50, endpoints_each=3)
     with prepared("t-serve") as target:
         install(target, "ptp-rules")
-        with target.surroundings.populated(scale):
+        with target.surroundings.populated(scale, "ipv4"):
             for node in target.nodes():
                 listed = output(
                     ["nft", "list", "table", "ip", rules.SERVICE_TABLE],
@@ -100,7 +100,7 @@ def test_each_service_is_a_rule_on_every_node_and_only_with_a_plugin_that_has_th
         target.remove()
         install(target, "ptp-routes")
         with pytest.raises(RefusedError, match="no Services"):
-            target.surroundings.populated(scale).__enter__()
+            target.surroundings.populated(scale, "ipv4").__enter__()
 
 
 @pytest.mark.namespaces

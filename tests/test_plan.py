@@ -165,8 +165,14 @@ def test_services_beside_a_cell_are_unsupported_where_there_are_none() -> None:
     assert cell.cell.columns["scale_endpoints"] == 1000
 
 
+def test_a_population_is_of_the_cells_family() -> None:
+    service, ends = bodies(Scale(services=1), "ipv6")
+    assert service["spec"]["ipFamilies"] == ["IPv6"]
+    assert (ends["addressType"], ends["endpoints"]) == ("IPv6", [{"addresses": ["2001:2::"]}])
+
+
 def test_each_service_of_a_population_has_its_endpoints_at_addresses_nobody_has() -> None:
-    made = list(bodies(Scale(services=3, endpoints_each=2)))
+    made = list(bodies(Scale(services=3, endpoints_each=2), "ipv4"))
     services, slices = made[::2], made[1::2]
     assert [body["metadata"]["name"] for body in services] == [
         body["metadata"]["labels"]["kubernetes.io/service-name"] for body in slices

@@ -94,8 +94,32 @@ def test_a_policy_that_could_not_be_proven_is_refused(more: dict[str, object]) -
         matrix(more)
 
 
+def test_rules_of_a_policy_are_of_the_cells_family() -> None:
+    (only,) = bodies(Policy(kind="allow", rules=3), "server", "client", (30521,), "ipv6")
+    first, second, _ = only["spec"]["ingress"]
+    assert first["from"] == [{"ipBlock": {"cidr": "2001:2::/128"}}]
+    assert second["from"] == [{"ipBlock": {"cidr": "2001:2::1/128"}}]
+
+
+@pytest.mark.namespaces
+def test_a_server_that_a_stranger_never_reaches_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("steps.lib.policing.OPEN_POLL_S", 0.01)
+    connects = Filtered.connects
+
+    def shut(self: Filtered, client: Endpoint, address: str, port: int, timeout_s: float) -> bool:
+        return client.name != STRANGER and connects(self, client, address, port, timeout_s)
+
+    monkeypatch.setattr(Filtered, "connects", shut)
+    with bench(enforcing()) as block:
+        block.target.enforced = Filtered.of(block.target)
+        with pytest.raises(RefusedError, match="without a policy not everybody reaches the server"):
+            block.row(RR | ALLOW)
+
+
 def test_a_policy_s_last_rule_lets_the_client_in_and_the_others_nobody() -> None:
-    (only,) = bodies(Policy(kind="allow", rules=300), "server", "client", (30521,))
+    (only,) = bodies(Policy(kind="allow", rules=300), "server", "client", (30521,), "ipv4")
     rules = only["spec"]["ingress"]
     assert len(rules) == 300
     assert rules[0]["from"] == [{"ipBlock": {"cidr": "198.18.0.0/32"}}]
@@ -104,10 +128,10 @@ def test_a_policy_s_last_rule_lets_the_client_in_and_the_others_nobody() -> None
         {"podSelector": {"matchLabels": {"cnibench.io/endpoint": "client"}}}
     ]
     assert {str(rule["ports"]) for rule in rules} == {"[{'protocol': 'TCP', 'port': 30521}]"}
-    (only,) = bodies(Policy(kind="deny"), "server", "client", (30521,))
+    (only,) = bodies(Policy(kind="deny"), "server", "client", (30521,), "ipv4")
     (everybody_else,) = only["spec"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"]
     assert everybody_else == {
         "key": "cnibench.io/endpoint", "operator": "NotIn", "values": ["stranger"],
     }  # fmt: skip
-    closing, _ = bodies(Policy(kind="default-deny"), "server", "client", (30521,))
+    closing, _ = bodies(Policy(kind="default-deny"), "server", "client", (30521,), "ipv4")
     assert (closing["spec"]["podSelector"], closing["spec"]["ingress"]) == ({}, [])

@@ -89,7 +89,7 @@ def _attempt(context: Context, planned: PlannedCell, state: BlockState) -> Attem
     tool, path = tool_for(traffic), PATHS[planned.cell.path]
     installed = look.fingerprint(target)
     with (
-        target.surroundings.populated(traffic.scale) as population,
+        target.surroundings.populated(traffic.scale, traffic.family) as population,
         endpoints(target, path, tool, traffic) as ends,
         more_pairs(target, path, traffic) as more,
         nullcontext(look.probe_path_mtu(target, ends)) as probe,

@@ -32,7 +32,7 @@ BESIDE = (
         "ms",
         "From asking for `scale_pods` at once until all of them answered another node. Limit: who "
         "asks and who answers share the machine on the embedded target; on a cluster they are "
-        "looked at every 50 ms, once the API server says that they run",
+        "looked at every tenth of a second, once the API server says that they run, by IPv4",
     ),
     number("pod_start_ms_p50", "ms", "The same of single pods: the median, by nearest rank"),
     number("pod_start_ms_p99", "ms", "Likewise; with fewer than 100 pods the slowest one"),

@@ -10,6 +10,7 @@ from tests.jobs import TCP, matrix, plugin
 from tests.lab import labs
 from tests.lab.campaigns import FAST, Run, lab_job
 from tests.lab.test_campaign import STARVED, STARVED_SHARE_MAX
+from tests.lab.test_every_cell import REQUESTS
 
 pytestmark = pytest.mark.lab
 
@@ -21,16 +22,21 @@ PATHS = ["cross-node", "pod-service", "pod-headless", "pod-to-node-port", "exter
 
 
 def cells() -> Matrix:
-    """A second of one stream on each path, by each family."""
+    """A second of one stream on each path, by each family; IPv6 with what can be beside it."""
     tcp = TCP | {"paths": PATHS}
-    return matrix(tcp, tcp | {"id": "tcp-1-ipv6", "family": "ipv6"})
+    beside = {"id": "beside", "family": "ipv6", "paths": ["pod-service"]}
+    return matrix(
+        tcp,
+        tcp | {"id": "tcp-1-ipv6", "family": "ipv6"},
+        REQUESTS | beside | {"scale": {"services": 5, "pods": 2}},
+    )
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The campaign, run once on a lab of its own, which goes."""
-    labs.run(DUAL, "up", "--only", "target", "--dual-stack")
     try:
+        labs.run(DUAL, "up", "--only", "target", "--dual-stack")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("KUBECONFIG", str(DUAL.kubeconfig))
             job = lab_job(DUAL, *map(plugin, PLUGINS), of=cells())
@@ -43,19 +49,39 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         labs.run(DUAL, "down")
 
 
+def test_a_lab_with_both_families_keeps_them(run: Run) -> None:
+    assert run.blocks()
+    labs.run(DUAL, "up", "--only", "target")
+    assert DUAL.is_dual_stack(labs.TARGET)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--nodes", "vm"), "virtual machines have IPv4 only"),
+        (("--only", "mgmt"), "--dual-stack is of the target"),
+    ],
+)
+def test_what_cannot_have_both_families_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    nobody = Lab("nobody", 19443)
+    told = labs.call(nobody, "up", "--dual-stack", *arguments)
+    assert told.returncode == 2 and said in told.stderr
+    assert nobody.wanted() == []
+
+
 def test_every_path_carries_both_families_and_is_cleaned_up(run: Run) -> None:
     assert run.blocks() == dict.fromkeys(PLUGINS, ("ok", ""))
     assert run.select("select distinct residue from blocks") == [([],)]
     wrong = "select plugin, cell, reason from measurements where status != 'ok'"
     assert run.select(f"{wrong} and not {STARVED}") == []
     measured = run.select("select plugin, cell from measurements")
-    # Without a pod network there are no names.
-    assert len(measured) == 2 * len(PLUGINS) * len(PATHS) - 2
+    # Without a pod network there are no names, and no pods beside.
+    assert len(measured) == 2 * len(PLUGINS) * len(PATHS) - 2 + 1
     assert len(run.select(wrong)) <= STARVED_SHARE_MAX * len(measured)
 
 
 def test_traffic_went_by_the_family_that_was_asked_for(run: Run) -> None:
-    gates = "select cell like '%-ipv6' as is_ipv6, unnest(gates, recursive := true)"
+    gates = "select cell not like '%.tcp-1' as is_ipv6, unnest(gates, recursive := true)"
     judged = run.select(
         f"select distinct is_ipv6, verdict from ({gates} from measurements) "
         "where gate = 'address-family' order by all"

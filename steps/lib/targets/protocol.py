@@ -155,10 +155,12 @@ class Population:
 
 
 class Surroundings(Protocol):
-    """What else there is while a cell is measured: policies with their trials, more Services."""
+    """What else there is while a cell is measured: policies with their trials, Services, pods."""
 
-    def populated(self, scale: Scale | None) -> AbstractContextManager[Population]:
-        """Have so many Services and pods beside for the time of the block.
+    def populated(
+        self, scale: Scale | None, family: AddressFamily
+    ) -> AbstractContextManager[Population]:
+        """Have so many Services of that family, and pods, beside for the time of the block.
 
         Raises:
             RefusedError: there are none here, or the cluster does not take so many.

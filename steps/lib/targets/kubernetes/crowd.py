@@ -1,7 +1,5 @@
 """Pods that are started at once, and timed until each answers."""
 
-import errno
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +20,9 @@ SELECTOR = f"{NAME_LABEL}={NAME}"
 CLOSED_PORT = 9
 """Nobody listens there: that it is refused is the answer."""
 
-REFUSED = os.strerror(errno.ECONNREFUSED)
+TIMEOUT_EACH_S = 2.0
+"""What each pod more may need to start, or to end, on the slowest of nodes."""
 
-ANSWER_TIMEOUT_S = 60.0
 TRIAL_TIMEOUT_S = 0.05
 POLL_S = 0.05
 THREADS = 8
@@ -32,7 +30,7 @@ THREADS = 8
 
 @dataclass(frozen=True)
 class Crowd:
-    """Idle pods of an image, on the nodes in turn. All of them are looked at by one question."""
+    """Idle pods of an image, on the nodes in turn. All of a node's are asked at once."""
 
     api: Api
     agents: Agents
@@ -44,33 +42,42 @@ class Crowd:
         """Start so many; yields when all answer another node, with each one's time in ms.
 
         Raises:
-            RefusedError: one did not answer in time, with what is said of it.
+            RefusedError: one never starts, or does not answer in time, with what is said of it.
         """
         names = [f"cnibench-{NAME}-{number}" for number in range(count)]
-        with afterwards(lambda: pods.delete(self.api, *names), "the crowd is not gone"):
+        more_s = count * TIMEOUT_EACH_S
+
+        def end() -> None:
+            pods.delete(self.api, *names, timeout_s=pods.GONE_TIMEOUT_S + more_s)
+
+        with afterwards(end, "the crowd is not gone"):
             begun_s = time.monotonic()
             with ThreadPoolExecutor(THREADS) as pool:
                 for _ in pool.map(self._create, range(count), names):
                     pass
-            yield tuple((at_s - begun_s) * 1e3 for at_s in self._answered_s(set(names)))
+            answered = self._answered_s(set(names), pods.START_TIMEOUT_S + more_s)
+            yield tuple((at_s - begun_s) * 1e3 for at_s in answered)
 
     def _create(self, number: int, name: str) -> None:
         node = self.nodes[number % len(self.nodes)]
         pods.create(self.api, idle(name, NAME, node, self.image))
 
-    def _answered_s(self, waiting: set[str]) -> Iterator[float]:
-        """When each of the pods answered."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S * self.api.patience
-        while waiting:
-            for pod in self._listed():
-                if pod.metadata.name in waiting and pods.is_started(pod) and self._answers(pod):
-                    waiting.remove(pod.metadata.name)
-                    yield time.monotonic()
-            if waiting and time.monotonic() > deadline:
-                name = min(waiting)
-                pod = pods.read(self.api, name)
-                said = pods.explained(self.api, pod) if pod is not None else ": it was deleted"
-                raise RefusedError(f"{len(waiting)} pods do not answer, such as {name}{said}")
+    def _answered_s(self, waiting: set[str], timeout_s: float) -> Iterator[float]:
+        """When each of the pods was seen to answer."""
+        deadline = time.monotonic() + timeout_s * self.api.patience
+        while True:
+            present = {pod.metadata.name: pod for pod in self._listed()}
+            for name in self._answering([p for n, p in present.items() if n in waiting]):
+                waiting.remove(name)
+                yield time.monotonic()
+            if not waiting:
+                return
+            pod = present.get(min(waiting))
+            hopeless = pods.hopeless(pod) if pod is not None else "it was deleted"
+            if hopeless or time.monotonic() > deadline:
+                said = pods.explained(self.api, pod) if pod is not None else ""
+                why = hopeless or f"not in {timeout_s:g} s"
+                raise RefusedError(f"pod {min(waiting)} does not answer ({why}){said}")
             time.sleep(POLL_S)
 
     def _listed(self) -> list[pods.Pod]:
@@ -78,8 +85,18 @@ class Crowd:
         listed = self.api.call(core.list_namespaced_pod, NAMESPACE, label_selector=SELECTOR)
         return list(listed.items)
 
-    def _answers(self, pod: pods.Pod) -> bool:
-        other = next(node for node in self.nodes if node.name != pod.spec.node_name)
-        where = {"address": pods.address(pod, "ipv4"), "port": CLOSED_PORT}
-        said = self.agents.call(other.name, "connect", timeout_s=TRIAL_TIMEOUT_S, **where)
-        return bool(said == REFUSED)
+    def _answering(self, some: Sequence[pods.Pod]) -> list[str]:
+        """Names of those that run and answer another node than their own."""
+        names = {pods.address(p, "ipv4"): p.metadata.name for p in some if pods.is_started(p)}
+        of_node = {pods.address(p, "ipv4"): p.spec.node_name for p in some if pods.is_started(p)}
+        timeout_s = TRIAL_TIMEOUT_S * self.api.patience
+        asked = {
+            node.name: {
+                "addresses": [a for a, own in of_node.items() if own == peer.name],
+                "port": CLOSED_PORT,
+                "timeout_s": timeout_s,
+            }
+            for node, peer in zip(self.nodes, reversed(self.nodes), strict=True)
+        }
+        told = self.agents.call_each("refusing", asked)
+        return [names[address] for found in told.values() for address in found]

@@ -43,15 +43,10 @@ def body(
     groups = (*(GROUPS if request.name != "client" else GROUPS[:1]), *request.groups)
     return {
         "metadata": {"name": name, "labels": LABELS | {NAME_LABEL: request.name}},
-        "spec": {
-            "nodeName": node.name,
+        "spec": _spec(node)
+        | {
             "hostNetwork": host_network,
             "shareProcessNamespace": True,
-            "tolerations": [{"operator": "Exists"}],
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
             "containers": [_container(group, image, mark) for group in groups],
         },
     }
@@ -61,15 +56,8 @@ def idle(name: str, role: str, node: Node, image: str) -> dict[str, Any]:
     """A pod that does nothing."""
     return {
         "metadata": {"name": name, "labels": LABELS | {NAME_LABEL: role}},
-        "spec": {
-            "nodeName": node.name,
-            "tolerations": [{"operator": "Exists"}],
-            "restartPolicy": "Never",
-            # With 0 the API server forgets the pod at once, and its network is left to a plugin
-            # that may be gone by then.
-            "terminationGracePeriodSeconds": 1,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
+        "spec": _spec(node)
+        | {
             "containers": [
                 {
                     "name": role,
@@ -79,6 +67,19 @@ def idle(name: str, role: str, node: Node, image: str) -> dict[str, Any]:
                 }
             ],
         },
+    }
+
+
+def _spec(node: Node) -> dict[str, Any]:
+    return {
+        "nodeName": node.name,
+        "tolerations": [{"operator": "Exists"}],
+        "restartPolicy": "Never",
+        # With 0 the API server forgets the pod at once, and its network is left to a plugin that
+        # may be gone by then.
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
     }
 
 

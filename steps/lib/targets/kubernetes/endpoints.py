@@ -41,6 +41,9 @@ LISTEN_POLL_S = 0.01
 RESOLVE_TIMEOUT_S = 30.0
 RESOLVE_POLL_S = 0.25
 
+DATABASES = {"ipv4": "ahostsv4", "ipv6": "ahostsv6"}
+"""Of getent, for names of one address family."""
+
 
 class Endpoints:
     """Makes and takes away endpoints, runs tools in them, and reads their counters.
@@ -130,7 +133,7 @@ class Endpoints:
         asker, wanted = placed(client), placed(server)
         container = next(iter(asker.containers.values()))
         name = f"{wanted.pod}.{NAMESPACE}.svc"
-        command = ["timeout", "5", "getent", f"ahosts{family_of(wanted.address)[2:]}", name]
+        command = ["timeout", "5", "getent", DATABASES[family_of(wanted.address)], name]
         deadline = time.monotonic() + RESOLVE_TIMEOUT_S * self._api.patience
         while True:
             told = self._agents.call(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
+from steps.lib.errors import CnibenchError, RefusedError
 from steps.lib.models import AddressFamily, TargetSpec
 from steps.lib.targets.kubernetes.external_tools import tools_of
 from steps.lib.targets.namespaces import counters, programs, settings, sockets
@@ -49,23 +50,28 @@ class External:
 
     def _known_by(self, family: AddressFamily) -> Node:
         command = ["ip", "-json", "route", "get", self._toward.known_by(family).address]
-        route = json.loads(programs.output(command, namespace=self.namespace))[0]
+        try:
+            route = json.loads(programs.output(command, namespace=self.namespace))[0]
+        except CnibenchError as error:
+            raise RefusedError(
+                f"the external client has no way to node {self._toward.name} by {family}: {error}"
+            ) from error
         return Node(NAME, route["prefsrc"], route["dev"])
 
     @contextmanager
     def make(self, request: EndpointRequest) -> Iterator[ExternalEndpoint]:
         """The endpoint for the time of the block; its tools are killed at the end."""
-        listed = programs.output(
-            ["ip", "-json", "link", "show", "dev", self.node.uplink], namespace=self.namespace
-        )
         node = self._known_by(request.family)
+        listed = programs.output(
+            ["ip", "-json", "link", "show", "dev", node.uplink], namespace=self.namespace
+        )
         try:
             yield ExternalEndpoint(
                 name=request.name,
                 kind="external",
                 node=node,
                 address=node.address,
-                device=self.node.uplink,
+                device=node.uplink,
                 mtu_bytes=json.loads(listed)[0]["mtu"],
             )
         finally:

@@ -110,7 +110,8 @@ class Installer:
         """
         theirs = []
         for node in self.nodes:
-            theirs += [f"{node.name}: {what}" for what in self._would_clean(node, plugin)]
+            would = self.agents.call(node.name, "would_clean", actions=self._actions(node, plugin))
+            theirs += [f"{node.name}: {what}" for what in would]
         if theirs:
             raise RefusedError(
                 f"{plugin.name} was not installed, since its removal would take away what is there "
@@ -171,8 +172,7 @@ class Installer:
         self._await_cni_calls()
         for node in self.nodes:
             # The runtime may have called once more, which makes anew what was just removed.
-            if self._would_clean(node, plugin):
-                self._clean(node, plugin)
+            self._clean(node, plugin)
             with _logged(node):
                 self._set_back(node, present)
             before = present.marks.get(node.name, Marks())
@@ -208,11 +208,6 @@ class Installer:
         told = self.agents.call(node.name, "clean", actions=self._actions(node, plugin))
         for problem in told["problems"]:
             logger.warning("node=%s clean-up: %s", node.name, problem)
-
-    def _would_clean(self, node: Node, plugin: Plugin) -> list[str]:
-        """What of the declared actions' objects is there now."""
-        told = self.agents.call(node.name, "would_clean", actions=self._actions(node, plugin))
-        return [str(what) for what in told]
 
     def _actions(self, node: Node, plugin: Plugin) -> dict[str, Any]:
         actions = fill(_actions(plugin), self._values(plugin))

@@ -1,7 +1,7 @@
 """The nodes of a cluster, as its API server knows them."""
 
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from steps.lib.errors import RefusedError
@@ -81,13 +81,9 @@ def common_network(cidrs: Iterable[str]) -> str:
     """The smallest network that holds all of them, which are of one family."""
     networks = [ip_network(cidr) for cidr in cidrs]
     common = networks[0]
-    while not all(_is_within(network, common) for network in networks):
+    while not all(network.subnet_of(common) for network in networks):  # type: ignore[arg-type]
         common = common.supernet()
     return str(common)
-
-
-def _is_within(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
-    return network.subnet_of(other)  # type: ignore[arg-type]
 
 
 def placeholders(api: Api) -> dict[str, str]:

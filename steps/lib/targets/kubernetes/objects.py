@@ -11,13 +11,17 @@ from typing import Any
 from urllib.parse import quote
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import Model
+from steps.lib.models import AddressFamily, Model
 from steps.lib.targets.kubernetes.api import FIELD_MANAGER, Api
 
 Object = dict[str, Any]
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+
+
+FAMILIES: Mapping[AddressFamily, str] = {"ipv4": "IPv4", "ipv6": "IPv6"}
+"""What Kubernetes calls them."""
 
 
 class Reference(Model):
@@ -42,6 +46,11 @@ def reference(body: Mapping[str, Any]) -> Reference:
         name=metadata["name"],
         namespace=metadata.get("namespace"),
     )
+
+
+def single_stack(family: AddressFamily) -> Object:
+    """Fields of a Service that has addresses of this family only, whatever the cluster prefers."""
+    return {"ipFamilyPolicy": "SingleStack", "ipFamilies": [FAMILIES[family]]}
 
 
 def read(api: Api, wanted: Reference) -> Object | None:

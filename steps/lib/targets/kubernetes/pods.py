@@ -107,9 +107,9 @@ def wait_started(api: Api, name: str, timeout_s: float = START_TIMEOUT_S) -> Pod
             raise RefusedError(f"pod {name} was deleted by somebody else before it had started")
         if is_started(pod):
             return pod
-        hopeless = _hopeless(pod)
-        if hopeless or time.monotonic() > deadline:
-            why = hopeless or f"not in {timeout_s:g} s"
+        never = hopeless(pod)
+        if never or time.monotonic() > deadline:
+            why = never or f"not in {timeout_s:g} s"
             raise RefusedError(f"pod {name} does not start ({why}){explained(api, pod)}")
         time.sleep(POLL_S)
 
@@ -226,7 +226,8 @@ def _said(api: Api, pod: Pod) -> Iterator[str]:
             yield f"pod {pod.metadata.name}: {condition.type}: {condition.message}"
 
 
-def _hopeless(pod: Pod) -> str | None:
+def hopeless(pod: Pod) -> str | None:
+    """Why waiting for the pod is in vain; None if it is not."""
     for status in pod.status.container_statuses or []:
         waiting, ended = status.state.waiting, status.state.terminated
         if waiting is not None and waiting.reason in HOPELESS:

@@ -159,5 +159,9 @@ def _service() -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": LABELS},
-        "spec": {"selector": {NAME_LABEL: "probe-far"}, "ports": [{"port": PORT}]},
+        "spec": {
+            "selector": {NAME_LABEL: "probe-far"},
+            "ports": [{"port": PORT}],
+            **objects.single_stack("ipv4"),
+        },
     }

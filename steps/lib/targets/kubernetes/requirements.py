@@ -61,8 +61,10 @@ def missing(
     """
     try:
         nodes = linux(api)
-        found = [*_version(api), *_rights(api), *_nodes(nodes, installed_by_us)]
-        found = found or [*_families(api, nodes, families)]
+        unable = [*_version(api), *_rights(api)]
+        found = [*unable, *_nodes(nodes, installed_by_us)]
+        # Whoever may not ask, or asks an older server, is not told of its ranges.
+        found += () if unable else _families(api, nodes, families)
         if not found and not installed_by_us:
             found = [*_daemons(api)]
     except (InputError, RefusedError) as error:
@@ -108,8 +110,10 @@ def _nodes(nodes: Sequence[Any], installed_by_us: bool) -> Iterator[str]:
     for node in nodes:
         name = node.metadata.name
         # One that has just joined is given its network later.
-        if not pod_cidrs_of(node) and not _is_silent(node):
-            yield f"node {name} has no podCIDR: start the controller manager with node CIDRs"
+        if "ipv4" not in pod_cidrs_of(node) and not _is_silent(node):
+            yield (
+                f"node {name} has no podCIDR of ipv4: start the controller manager with node CIDRs"
+            )
         if _is_ready(node) and not installed_by_us:
             yield (
                 f"node {name} has a pod network already, which cnibench did not install: remove "
@@ -118,7 +122,10 @@ def _nodes(nodes: Sequence[Any], installed_by_us: bool) -> Iterator[str]:
 
 
 def _families(api: Api, nodes: Sequence[Any], families: Sequence[AddressFamily]) -> Iterator[str]:
-    """What a cluster that is said to have more than IPv4 lacks of it."""
+    """What a cluster lacks of the families that it is said to have, of which IPv4 is the first."""
+    ranges = service_cidrs(api)
+    if next(iter(ranges)) != "ipv4":
+        yield f"Services are of {next(iter(ranges))} first; needed is a cluster whose are of ipv4"
     remedy = "leave it out of the campaign's `target.families`, or use a dual-stack cluster"
     for family in set(families) - {"ipv4"}:
         for node in (node for node in nodes if not _is_silent(node)):
@@ -127,7 +134,7 @@ def _families(api: Api, nodes: Sequence[Any], families: Sequence[AddressFamily])
                 yield f"node {name} has no InternalIP of {family}: {remedy}"
             if family not in pod_cidrs_of(node):
                 yield f"node {name} has no podCIDR of {family}: {remedy}"
-        if family not in service_cidrs(api):
+        if family not in ranges:
             yield f"Services have no addresses of {family}: {remedy}"
 
 

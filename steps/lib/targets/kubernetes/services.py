@@ -11,6 +11,7 @@ from steps.lib.models import AddressFamily, family_of
 from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
+from steps.lib.targets.kubernetes.objects import single_stack
 from steps.lib.targets.protocol import Node
 
 WORKS_TIMEOUT_S = 30.0
@@ -44,7 +45,7 @@ class Services:
             RefusedError: a port is taken, or is none that Services may have.
         """
         made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
-        spec = {"type": "NodePort", "selector": selector, "ports": made, **_only(family)}
+        spec = {"type": "NodePort", "selector": selector, "ports": made, **single_stack(family)}
         try:
             return self._made(name, labels, spec)
         except AnswerError as error:
@@ -62,7 +63,7 @@ class Services:
         made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
         for each in made:
             del each["nodePort"]
-        spec = {"clusterIP": "None", "selector": selector, "ports": made, **_only(family)}
+        spec = {"clusterIP": "None", "selector": selector, "ports": made, **single_stack(family)}
         self._made(name, labels, spec)
         self._wait_endpoint(name, time.monotonic() + WORKS_TIMEOUT_S)
 
@@ -149,14 +150,6 @@ class Services:
                         f"{WORKS_TIMEOUT_S:g} s: {address} port {port}: {problem}"
                     )
                 time.sleep(POLL_S)
-
-
-def _only(family: AddressFamily) -> dict[str, Any]:
-    """Fields of a Service whose addresses are of one family."""
-    return {
-        "ipFamilyPolicy": "SingleStack",
-        "ipFamilies": [{"ipv4": "IPv4", "ipv6": "IPv6"}[family]],
-    }
 
 
 def _port(port: int, protocol: str) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""NetworkPolicies on the endpoints' pods with trials of what they let through; more Services."""
+"""NetworkPolicies on the endpoints' pods with trials of what they let through; Services, pods."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 from steps.lib.afterwards import afterwards
-from steps.lib.models import Policy, Scale, family_of
+from steps.lib.models import AddressFamily, Policy, Scale, family_of
 from steps.lib.targets.kubernetes import objects, population
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
@@ -17,9 +16,6 @@ from steps.lib.targets.protocol import STRANGER, Endpoint, Population
 
 API_VERSION = "networking.k8s.io/v1"
 KIND = "NetworkPolicy"
-
-FIRST_UNUSED = ip_address("198.18.0.0")
-"""RFC 2544 keeps 198.18.0.0/15 for benchmarks: no pod is in a range that the rules name."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,12 @@ class Surroundings:
     crowd: Crowd
 
     @contextmanager
-    def populated(self, scale: Scale | None) -> Iterator[Population]:
-        """Have so many Services beside for the time of the block, and pods that are started."""
+    def populated(self, scale: Scale | None, family: AddressFamily) -> Iterator[Population]:
+        """Have so many Services, and pods, beside for the time of the block."""
         with ExitStack() as stack:
             start_ms: tuple[float, ...] = ()
             if scale and scale.services:
-                stack.enter_context(population.populated(self.api, scale))
+                stack.enter_context(population.populated(self.api, scale, family))
             if scale and scale.pods:
                 start_ms = stack.enter_context(self.crowd.started(scale.pods))
             yield Population(start_ms)
@@ -46,7 +42,7 @@ class Surroundings:
         self, policy: Policy, server: Endpoint, client: Endpoint, ports: Sequence[int]
     ) -> Iterator[None]:
         """Have the API server hold the policy for the time of the block."""
-        made = bodies(policy, server.name, client.name, ports)
+        made = bodies(policy, server.name, client.name, ports, family_of(server.address))
         with afterwards(lambda: self._delete(made), "a NetworkPolicy was not deleted"):
             for body in made:
                 objects.apply(self.api, body)
@@ -79,7 +75,10 @@ class Surroundings:
         return problem is None
 
     def take_away_all(self) -> None:
-        """Delete every policy and Service that a killed process may have left. Idempotent."""
+        """Delete policies and Services that a killed process may have left. Idempotent.
+
+        Its pods are taken away with the endpoints, whose labels they have.
+        """
         population.take_away(self.api)
         found = objects.list_all(self.api, API_VERSION, KIND)
         self._delete([body for body in found if body["metadata"].get("labels", {}) == LABELS])
@@ -93,11 +92,17 @@ class Surroundings:
             objects.delete(self.api, wanted)
 
 
-def bodies(policy: Policy, server: str, client: str, ports: Sequence[int]) -> list[dict[str, Any]]:
-    """The objects that a policy is made of; the rule that lets the client in comes last."""
+def bodies(
+    policy: Policy, server: str, client: str, ports: Sequence[int], family: AddressFamily
+) -> list[dict[str, Any]]:
+    """The objects that a policy is made of; the rule that lets the client in comes last.
+
+    The others name ranges of the family in which there is no pod.
+    """
+    first = population.FIRST_UNUSED[family]
     ways = [{"protocol": "TCP", "port": port} for port in ports]
     unused = [
-        {"from": [{"ipBlock": {"cidr": f"{FIRST_UNUSED + number}/32"}}], "ports": ways}
+        {"from": [{"ipBlock": {"cidr": f"{first + number}/{first.max_prefixlen}"}}], "ports": ways}
         for number in range(policy.rules - 1)
     ]
     lets_in = {"from": [{"podSelector": _sources(policy, client)}], "ports": ways}

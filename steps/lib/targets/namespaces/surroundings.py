@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from steps.lib.errors import RefusedError
-from steps.lib.models import CniChain, Policy, Scale, family_of
+from steps.lib.models import AddressFamily, CniChain, Policy, Scale, family_of
 from steps.lib.targets.namespaces import netns, rules
 from steps.lib.targets.namespaces.crowd import crowd
 from steps.lib.targets.namespaces.endpoints import Endpoints
@@ -23,8 +23,11 @@ class Surroundings:
     endpoints: Endpoints
 
     @contextmanager
-    def populated(self, scale: Scale | None) -> Iterator[Population]:
-        """Load the rules of Services, and start pods; there is no control plane to wait for."""
+    def populated(self, scale: Scale | None, family: AddressFamily) -> Iterator[Population]:
+        """Load the rules of Services, and start pods; there is no control plane to wait for.
+
+        Plugins that have such rules have no other family than IPv4.
+        """
         with ExitStack() as stack:
             if scale and scale.services:
                 if not self._has_rules:

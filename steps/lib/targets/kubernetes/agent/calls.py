@@ -64,6 +64,7 @@ CALLS: dict[str, Call] = {
         trials.open_ports,
         trials.close_ports,
         trials.connect,
+        trials.refusing,
         kernel.module_state,
         kernel.load_module,
         kernel.link_kind_problem,
