@@ -91,7 +91,7 @@ def test_what_a_late_call_of_the_runtime_makes_anew_is_removed_as_well(
     call, late = Agents.call, f"{STATE_DIRECTORY}/ipam/late/lock"
     called: set[str] = set()
 
-    def calling(self: Agents, node: str, name: str, **arguments: Any) -> Any:
+    def calling(self: Agents, node: str, name: str, /, **arguments: Any) -> Any:
         told = call(self, node, name, **arguments)
         if name == "clean" and node not in called:
             called.add(node)
