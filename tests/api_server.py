@@ -38,11 +38,13 @@ class ApiServer(ThreadingHTTPServer):
     """Objects by path; ``losing`` are methods whose next request is done, but not answered."""
 
     context = "in-memory"
+    service_ranges = "/apis/networking.k8s.io/v1/servicecidrs/kubernetes"
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         version = dict.fromkeys((*VERSION, "platform"), "") | {"major": "1", "minor": "36"}
-        self.objects: dict[str, Document] = {"/version/": version}
+        ranges = {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.96.0.0/16"]}}
+        self.objects: dict[str, Document] = {"/version/": version, self.service_ranges: ranges}
         self.losing: list[str] = []
         self._version = 0
 

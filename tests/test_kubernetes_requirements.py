@@ -53,6 +53,13 @@ def test_what_a_person_has_to_mend_comes_before_what_may_mend_itself(
     assert "node n1 has a pod network already" in said
 
 
+def test_a_cluster_that_is_of_ipv6_first_is_said_to_be(api_server: "ApiServer", api: Api) -> None:
+    add_nodes(api_server, WITHOUT_NETWORK, WITHOUT_NETWORK)
+    api_server.objects[api_server.service_ranges]["spec"]["cidrs"] = ["fd9a::/112", "10.96.0.0/16"]
+    (said,) = missing(api, installed_by_us=False)
+    assert said.startswith("Services are of ipv6 first")
+
+
 def test_a_cluster_of_one_node_is_a_persons_to_mend(api_server: "ApiServer", api: Api) -> None:
     add_nodes(api_server, STOPPED)
     (said,) = missing(api, installed_by_us=False)

@@ -15,6 +15,7 @@ from steps.lib.rendering import ORDER, PLACEHOLDERS, fill, load, objects
 
 VALUES = {
     "pod_cidr": "10.244.0.0/16",
+    "pod_cidr6": "fd99::/56",
     "service_cidr": "10.96.0.0/16",
     "dns_address": "10.96.0.10",
     "api_host": "10.98.0.1",
