@@ -222,13 +222,14 @@ class Lab:
 
     def pod_cidrs(self, cluster: Cluster) -> str:
         """Ranges of its pods, as Kubernetes takes them."""
-        both = (cluster.pod_cidr, cluster.pod_cidr6)
-        return ",".join(both if self.is_dual_stack(cluster) else both[:1])
+        return self._by_family(cluster, cluster.pod_cidr, cluster.pod_cidr6)
 
     def service_cidrs(self, cluster: Cluster) -> str:
         """Ranges of its Services, as Kubernetes takes them."""
-        both = (cluster.service_cidr, cluster.service_cidr6)
-        return ",".join(both if self.is_dual_stack(cluster) else both[:1])
+        return self._by_family(cluster, cluster.service_cidr, cluster.service_cidr6)
+
+    def _by_family(self, cluster: Cluster, ipv4: str, ipv6: str) -> str:
+        return f"{ipv4},{ipv6}" if self.is_dual_stack(cluster) else ipv4
 
     @property
     def patience(self) -> float:

@@ -16,6 +16,9 @@ from steps.lib.state import BlockState
 from steps.lib.targets.observations import Counters, CpuTimes, Sampling
 from steps.lib.targets.wire import Between, Watching
 
+CLOSED_PORT = 9
+"""Of a pod in which nothing listens: that it is refused is the pod's answer."""
+
 STRANGER = "stranger"
 """Name of the endpoint that a policy has to turn away."""
 

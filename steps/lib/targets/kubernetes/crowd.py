@@ -12,13 +12,10 @@ from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.endpoint_pods import NAME_LABEL, idle
-from steps.lib.targets.protocol import Node
+from steps.lib.targets.protocol import CLOSED_PORT, Node
 
 NAME = "crowd"
 SELECTOR = f"{NAME_LABEL}={NAME}"
-
-CLOSED_PORT = 9
-"""Nobody listens there: that it is refused is the answer."""
 
 TIMEOUT_EACH_S = 2.0
 """What each pod more may need to start, or to end, on the slowest of nodes."""
@@ -87,16 +84,15 @@ class Crowd:
 
     def _answering(self, some: Sequence[pods.Pod]) -> list[str]:
         """Names of those that run and answer another node than their own."""
-        names = {pods.address(p, "ipv4"): p.metadata.name for p in some if pods.is_started(p)}
-        of_node = {pods.address(p, "ipv4"): p.spec.node_name for p in some if pods.is_started(p)}
+        started = {pods.address(pod, "ipv4"): pod for pod in some if pods.is_started(pod)}
         timeout_s = TRIAL_TIMEOUT_S * self.api.patience
         asked = {
             node.name: {
-                "addresses": [a for a, own in of_node.items() if own == peer.name],
+                "addresses": [a for a, pod in started.items() if pod.spec.node_name == peer.name],
                 "port": CLOSED_PORT,
                 "timeout_s": timeout_s,
             }
             for node, peer in zip(self.nodes, reversed(self.nodes), strict=True)
         }
         told = self.agents.call_each("refusing", asked)
-        return [names[address] for found in told.values() for address in found]
+        return [started[address].metadata.name for found in told.values() for address in found]

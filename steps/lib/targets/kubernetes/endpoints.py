@@ -17,8 +17,6 @@ from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.crowd import Crowd
 from steps.lib.targets.kubernetes.endpoint_pods import (
     GROUPS,
-    LABELS,
-    NAME_LABEL,
     SELECTOR,
     PodEndpoint,
     body,
@@ -302,13 +300,12 @@ class Endpoints:
         return place
 
     def _published(self, place: PodEndpoint, request: EndpointRequest) -> PodEndpoint:
-        selector, ports = {NAME_LABEL: place.name}, request.published_ports
-        family = request.family
+        ports, family = request.published_ports, request.family
         if request.headless:
-            self._services.name(place.pod, LABELS, selector, ports, family)
+            self._services.name(place.pod, place.name, ports, family)
             return place
         started_s = time.perf_counter()
-        address = self._services.publish(place.pod, LABELS, selector, ports, family)
+        address = self._services.publish(place.pod, place.name, ports, family)
         self._services.wait_works(place.pod, address, place.node, place.network, ports)
         ready_ms = (time.perf_counter() - started_s) * 1e3
         return replace(place, service_address=address, service_ready_ms=ready_ms)

@@ -81,7 +81,7 @@ def common_network(cidrs: Iterable[str]) -> str:
     """The smallest network that holds all of them, which are of one family."""
     networks = [ip_network(cidr) for cidr in cidrs]
     common = networks[0]
-    while not all(network.subnet_of(common) for network in networks):  # type: ignore[arg-type]
+    while not all(each[0] in common and each[-1] in common for each in networks):
         common = common.supernet()
     return str(common)
 

@@ -11,6 +11,7 @@ from steps.lib.models import AddressFamily, family_of
 from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError, Api
+from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL
 from steps.lib.targets.kubernetes.objects import single_stack
 from steps.lib.targets.protocol import Node
 
@@ -28,14 +29,7 @@ class Services:
     agents: Agents
     nodes: Sequence[Node]
 
-    def publish(
-        self,
-        name: str,
-        labels: dict[str, str],
-        selector: dict[str, str],
-        ports: Sequence[int],
-        family: AddressFamily,
-    ) -> str:
+    def publish(self, name: str, endpoint: str, ports: Sequence[int], family: AddressFamily) -> str:
         """Make a Service that opens ports of a pod under their own numbers on every node.
 
         Returns:
@@ -45,32 +39,24 @@ class Services:
             RefusedError: a port is taken, or is none that Services may have.
         """
         made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
-        spec = {"type": "NodePort", "selector": selector, "ports": made, **single_stack(family)}
         try:
-            return self._made(name, labels, spec)
+            return self._made(name, endpoint, family, {"type": "NodePort", "ports": made})
         except AnswerError as error:
             raise RefusedError(f"ports {list(ports)} cannot be published: {error}") from error
 
-    def name(
-        self,
-        name: str,
-        labels: dict[str, str],
-        selector: dict[str, str],
-        ports: Sequence[int],
-        family: AddressFamily,
-    ) -> None:
+    def name(self, name: str, endpoint: str, ports: Sequence[int], family: AddressFamily) -> None:
         """Make a Service without an address: its name tells the pod's, once the pod is ready."""
         made = [_port(port, protocol) for port in ports for protocol in PROTOCOLS]
         for each in made:
             del each["nodePort"]
-        spec = {"clusterIP": "None", "selector": selector, "ports": made, **single_stack(family)}
-        self._made(name, labels, spec)
+        self._made(name, endpoint, family, {"clusterIP": "None", "ports": made})
         self._wait_endpoint(name, time.monotonic() + WORKS_TIMEOUT_S)
 
-    def _made(self, name: str, labels: dict[str, str], spec: dict[str, Any]) -> str:
-        """Make a Service anew; its address."""
+    def _made(self, name: str, endpoint: str, family: AddressFamily, more: dict[str, Any]) -> str:
+        """Make a Service of an endpoint's pod anew; its address."""
         self.delete(name)
-        body = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        spec = {"selector": {NAME_LABEL: endpoint}, **single_stack(family), **more}
+        body = {"metadata": {"name": name, "labels": LABELS}, "spec": spec}
         core = self.api.core
         service = pods.create_once(
             self.api, core.create_namespaced_service, core.read_namespaced_service, body

@@ -9,10 +9,7 @@ from contextlib import ExitStack, contextmanager
 from steps.lib.errors import RefusedError
 from steps.lib.targets.namespaces import netns
 from steps.lib.targets.namespaces.endpoints import Endpoints
-from steps.lib.targets.protocol import EndpointRequest
-
-CLOSED_PORT = 9
-"""Nobody listens there: that it is refused is the answer."""
+from steps.lib.targets.protocol import CLOSED_PORT, EndpointRequest
 
 ANSWER_TIMEOUT_S = 60.0
 TRIAL_TIMEOUT_S = 0.05
