@@ -14,7 +14,7 @@ from lab.layout import Lab
 from steps.lib.errors import CnibenchError, RefusedError, TransientError
 from steps.lib.models import PATHS, PathName
 from steps.lib.reading import CpuUse, Ends
-from steps.lib.targets.kubernetes import pods, probe
+from steps.lib.targets.kubernetes import pods
 from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError
 from steps.lib.targets.kubernetes.endpoint_pods import SELECTOR, PodEndpoint
 from steps.lib.targets.kubernetes.endpoints import Endpoints
@@ -293,29 +293,6 @@ def test_pods_struck_off_have_no_network(cluster: Attached, pod: PodEndpoint) ->
     while (left := pods.read(cluster.api, pod.pod)) and not pods.is_torn_down(left):
         pass
     assert pod.pair not in cluster.endpoints().reading({"node": pod.node})[1]["node"].devices
-
-
-# ---------- proof of the pod network
-def test_a_working_pod_network_is_proven(cluster: Attached) -> None:
-    probe.prove(cluster.api, cluster.agents, cluster.nodes, cluster.spec)
-
-
-def test_ways_that_do_not_work_are_named(
-    cluster: Attached, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(probe, "TIMEOUT_S", 3.0)
-    other = cluster.pod_cidrs["n2"]
-    cluster.agents.call("n1", "run", command=["ip", "route", "replace", "blackhole", other])
-    try:
-        with pytest.raises(RefusedError) as raised:
-            probe.prove(cluster.api, cluster.agents, cluster.nodes, cluster.spec)
-    finally:
-        lay_out(cluster)
-    said = str(raised.value)
-    assert "pod to pod on another node: 10.244." in said
-    assert "node n1 to a pod on n2: 10.244." in said
-    assert "pod to pod on the same node" not in said
-    assert "node n2 to a pod" not in said
 
 
 # ---------- a node that dies; last, since it takes longest

@@ -13,7 +13,7 @@ from typing import Any
 from steps.lib.afterwards import afterwards
 from steps.lib.errors import RefusedError
 from steps.lib.models import TargetSpec
-from steps.lib.targets.kubernetes import objects, pods
+from steps.lib.targets.kubernetes import cluster_dns, objects, pods
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.kubernetes.endpoint_pods import LABELS, NAME_LABEL, idle
@@ -26,9 +26,6 @@ TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 1.0
 POLL_S = 0.25
 SERVICE = "cnibench-probe"
-DNS_SERVICE = ("kube-dns", "kube-system")
-WELL_KNOWN = ("kubernetes", "default")
-"""The API server's own Service, which every cluster has, and its namespace."""
 
 Check = Callable[[], str | None]
 """Tries a way once; the reason if it does not work."""
@@ -47,6 +44,7 @@ def prove(api: Api, agents: Agents, nodes: Sequence[Node], spec: TargetSpec) -> 
     Raises:
         RefusedError: some do not work in time; the message names each with its last reason.
     """
+    cluster_dns.start_anew(api)
     places = {"near": nodes[0], "next": nodes[0], "far": nodes[1]}
     with (
         _pods(api, agents, spec, places) as made,
@@ -65,7 +63,9 @@ def _checks(
         "pod to pod on the same node": lambda: _connect(agents, near.node, beside.address, near),
         "pod to pod on another node": lambda: _connect(agents, near.node, far.address, near),
         "pod to a Service": lambda: _connect(agents, near.node, service, near),
-        "a name of the cluster's DNS": lambda: _resolve(api, agents, near),
+        "a name of the cluster's DNS": lambda: cluster_dns.problem(
+            api, agents, near.node.name, near.container
+        ),
     }
     for node in nodes:
         for pod in (beside, far):
@@ -93,25 +93,6 @@ def _connect(agents: Agents, node: Node, address: str, pod: _Pod | None = None) 
     where = {"address": address, "port": PORT, "container": container}
     told: str | None = agents.call(node.name, "connect", timeout_s=CONNECT_TIMEOUT_S, **where)
     return None if told is None else f"{address} port {PORT}: {told}"
-
-
-def _resolve(api: Api, agents: Agents, pod: _Pod) -> str | None:
-    """Ask for the API server's name from within a pod, as programs do."""
-    if api.get(api.core.read_namespaced_service, *DNS_SERVICE) is None:
-        return f"the cluster has no Service {'.'.join(DNS_SERVICE)}"
-    wanted = api.call(api.core.read_namespaced_service, *WELL_KNOWN).spec.cluster_ip
-    name = ".".join((*WELL_KNOWN, "svc"))
-    told = agents.call(
-        pod.node.name,
-        "run_in_container",
-        container=pod.container,
-        command=["timeout", "5", "getent", "ahostsv4", name],
-    )
-    found = told["stdout"].split()
-    if wanted in found:
-        return None
-    said = told["stderr"].strip() or f"status {told['exit_code']}"
-    return f"{name} gives {found[0] if found else 'nothing'}, not {wanted} ({said})"
 
 
 @contextmanager
