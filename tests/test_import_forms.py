@@ -11,6 +11,7 @@ from cnibench.cli import app
 from steps.lib.errors import InputError
 from steps.lib.imports import FORMS, ImportedRun, Names, read_results
 from tests.iperf3_documents import tcp, udp
+from tests.outputs import output
 
 HERE = Names(plugin="alpha", path="cross-node")
 TREE = Path(__file__).parents[1] / "steps" / "lib" / "imports" / "infrabuilder-2024-tree.yaml"
@@ -82,6 +83,13 @@ def test_of_datagrams_what_was_lost_did_not_arrive(tmp_path: Path) -> None:
     run = one(tmp_path, json.dumps(udp(lost=300_000)))
     assert run.metrics["throughput_bits_per_s"] == pytest.approx(7.2e9)
     assert (run.metrics["lost_percent"], run.asked["traffic"]) == (10.0, "udp-stream")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "txt"])
+def test_an_omission_whose_end_was_not_told_is_no_damage(tmp_path: Path, form: str) -> None:
+    run = one(tmp_path, output(f"iperf3-tcp-omission-unreported.{form}"))
+    assert (run.status, run.metrics["duration_s"]) == ("ok", pytest.approx(2, abs=0.01))
+    assert run.metrics["throughput_bits_per_s"] == pytest.approx(8e6, rel=0.1)
 
 
 def test_several_runs_in_one_file_are_numbered_and_a_doubled_one_counts_once(

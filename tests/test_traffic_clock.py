@@ -1,10 +1,14 @@
 """The measured window is marked by the tool's own reports, at exactly one line each."""
 
+import time
+
 import pytest
 
-from steps.lib.traffic.iperf3 import Iperf3Clock
+from steps.lib.run import Watch
+from steps.lib.traffic.iperf3 import REPORT_LATE_S, Iperf3Clock
+from steps.lib.traffic.iperf3_document import INTERVAL_S
 from steps.lib.traffic.netperf import NetperfClock
-from steps.lib.traffic.protocol import Clock
+from steps.lib.traffic.protocol import Boundary, Clock, Due
 from tests.outputs import output
 
 
@@ -36,6 +40,21 @@ def test_iperf3_opens_at_the_last_omitted_interval(name: str) -> None:
 def test_iperf3_opens_at_its_start_when_nothing_is_omitted() -> None:
     found = boundaries(Iperf3Clock(0, 2), output("iperf3-tcp-no-omit.jsonl"))
     assert found == [(1, "window-start"), (3, "window-end")]
+
+
+def test_an_omission_whose_end_is_not_reported_is_due_a_second_after_the_report_before() -> None:
+    clock = Iperf3Clock(2, 2)
+    lines = output("iperf3-tcp-omission-unreported.jsonl").splitlines(keepends=True)
+    found = [(clock.feed(line), clock.due) for line in lines]
+    due = Due("window-start", INTERVAL_S + REPORT_LATE_S)
+    assert found[:4] == [(None, None), (None, due), (None, None), ("window-end", None)]
+
+
+def test_a_single_omitted_second_is_always_reported() -> None:
+    clock = Iperf3Clock(1, 2)
+    for line in output("iperf3-tcp-forward.jsonl").splitlines(keepends=True):
+        clock.feed(line)
+        assert clock.due is None
 
 
 def test_a_killed_iperf3_does_not_close_the_window() -> None:
@@ -73,3 +92,57 @@ def test_netperf_s_last_report_is_known_when_it_comes(
 def test_a_clock_is_not_disturbed_by_garbage(clock: Clock) -> None:
     garbage = [b"", b"\n", b"\0\xff\n", b'{"event":"interval', b"NETPERF_ENDING[0]=\n", b"=" * 9]
     assert [clock.feed(line) for line in garbage if b"interval" not in line] == [None] * 5
+
+
+# ---------- readings
+class Told:
+    """Tells what a line says: an end of the window, or that its start is due in 0.1 s."""
+
+    due: Due | None = None
+
+    def feed(self, line: bytes) -> Boundary | None:
+        self.due = Due("window-start", 0.1) if line == b"due" else None
+        told: dict[bytes, Boundary] = {b"start": "window-start", b"end": "window-end"}
+        return told.get(line)
+
+
+def test_what_is_due_is_read_when_no_line_comes() -> None:
+    begun = time.monotonic()
+    with Watch(Told(), time.monotonic) as watch:
+        watch.feed(b"due")
+        time.sleep(0.5)
+        watch.feed(b"other")
+        assert watch.feed(b"end") == "window-end"
+    assert 0.1 <= watch.readings["window-start"] - begun < 0.4
+    assert watch.readings["window-end"] - begun >= 0.5
+
+
+@pytest.mark.parametrize("after_s", [0, 0.3], ids=["before", "after"])
+def test_a_boundary_is_read_once_whether_its_line_comes_before_it_is_due(after_s: float) -> None:
+    taken = list[float]()
+    with Watch(Told(), lambda: taken.append(time.monotonic())) as watch:
+        watch.feed(b"due")
+        time.sleep(after_s)
+        watch.feed(b"start")
+        time.sleep(0.2)
+        watch.feed(b"end")
+    assert len(taken) == 2
+
+
+def test_what_was_due_and_could_not_be_read_is_an_error() -> None:
+    def fail() -> None:
+        raise RuntimeError("no counters")
+
+    with Watch(Told(), fail) as watch:
+        watch.feed(b"due")
+        time.sleep(0.3)
+        with pytest.raises(RuntimeError, match="no counters"):
+            watch.feed(b"other")
+
+
+def test_nothing_is_read_after_the_end_of_a_run() -> None:
+    taken = list[float]()
+    with Watch(Told(), lambda: taken.append(0)) as watch:
+        watch.feed(b"due")
+    time.sleep(0.2)
+    assert taken == []

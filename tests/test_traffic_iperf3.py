@@ -113,3 +113,14 @@ def test_metrics_are_those_of_the_protocol() -> None:
     assert set(parse(UDP).metrics) == rates | {
         "lost_percent", "lost_datagrams", "datagrams", "out_of_order", "jitter_us",
     }  # fmt: skip
+
+
+def test_the_first_interval_begins_when_the_omission_ends_whether_or_not_that_is_told() -> None:
+    record = parse(output("iperf3-tcp-omission-unreported.jsonl"))
+    for intervals in (record.intervals, record.received_intervals):
+        first, second = intervals[0], intervals[1]
+        assert first.t_rel_s == 0
+        assert second.t_rel_s == pytest.approx(1, abs=0.01)
+        assert first.duration_s == pytest.approx(1, abs=0.01)
+        assert first.bits_per_s == pytest.approx(8e6, rel=0.1)  # 8 Mbit/s were asked for
+    assert record.effective["omit_s"] == 2

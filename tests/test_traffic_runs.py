@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 
 from steps.lib import tools
 from steps.lib.models import Traffic
+from steps.lib.run import Watch
 from steps.lib.traffic import asked, tool_for
-from steps.lib.traffic.protocol import DocumentError, ToolRecord
+from steps.lib.traffic.protocol import Boundary, DocumentError, ToolRecord
 
 pytestmark = pytest.mark.namespaces
 
@@ -48,7 +49,7 @@ class Run:
 
     output: bytes = b""
     version_output: bytes = b""
-    boundaries: dict[str, float] = field(default_factory=dict)
+    boundaries: dict[Boundary, float] = field(default_factory=dict)
 
     @property
     def window_s(self) -> float:
@@ -140,12 +141,12 @@ def run(
                 timer = threading.Timer(delay_s, action, (client, server))
                 timer.start()
                 stack.callback(timer.cancel)
-        clock = tool.clock(made)
+        watch = stack.enter_context(Watch(tool.clock(made), time.monotonic))
         assert client.stdout
         for line in client.stdout:
-            if boundary := clock.feed(line):
-                found.boundaries[boundary] = time.monotonic()
+            watch.feed(line)
             found.output += line
+        found.boundaries = watch.readings
     if tool.version_command:
         with pair.start(0, tool.version_command) as version:
             found.version_output = version.communicate(timeout=5)[0]
@@ -174,6 +175,11 @@ def parsed(found: Run, made: Traffic) -> ToolRecord:
 )  # fmt: skip
 def test_a_run_does_what_was_asked_and_marks_its_window(pair: Pair, made: Traffic) -> None:
     check(pair, made)
+
+
+def test_the_window_opens_when_the_omission_ends_whether_or_not_that_is_told(pair: Pair) -> None:
+    for _ in range(4):  # It is not told of some of them.
+        check(pair, traffic(TCP, omit_s=2, duration_s=1))
 
 
 def test_a_connection_test_does_not_stumble_over_the_last_ones_sockets(pair: Pair) -> None:

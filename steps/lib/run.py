@@ -3,16 +3,18 @@
 import shlex
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Generic, Self, TypeVar
 
 from steps.lib.afterwards import afterwards
 from steps.lib.plan import PlannedCell, run_time_s
 from steps.lib.reading import CpuUse, Ends, Reading, Window, read
 from steps.lib.targets.protocol import Process, Target
-from steps.lib.traffic.protocol import Boundary, DocumentError, Tool, ToolRecord
+from steps.lib.traffic.protocol import Boundary, Clock, DocumentError, Due, Tool, ToolRecord
 
 LISTEN_TIMEOUT_S = 5.0
 SPARE_TIME_S = 15.0
@@ -20,6 +22,8 @@ SPARE_TIME_S = 15.0
 
 QUIET_SAMPLE_S = 0.1
 QUIET_TIMEOUT_S = 10.0
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -50,18 +54,61 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
         target.wait_listening(ends.server, tool.ports[0], "tcp", LISTEN_TIMEOUT_S)
         client = target.start(ends.client, tool.client_command(traffic, ends.address), "client")
         run = Run(shlex.join(client.command), datetime.now(UTC))
-        clock = tool.clock(traffic)
         run.version_output = version_output
-        with _ended_after(client, run_time_s(traffic) + SPARE_TIME_S):
+        watch = Watch(tool.clock(traffic), lambda: read(target, ends))
+        with _ended_after(client, run_time_s(traffic) + SPARE_TIME_S), watch:
             for line in client.stdout:
-                boundary = clock.feed(line)
-                if boundary:
-                    run.readings[boundary] = read(target, ends)
+                boundary = watch.feed(line)
                 run.output += line
                 if boundary == "window-end" and (number := tool.end_signal(traffic)):
                     server.signal(number)
+        run.readings = watch.readings
         run.exit_code, run.stderr = client.stop(SPARE_TIME_S)
     return run
+
+
+class Watch(Generic[T]):
+    """Readings at the ends of a tool's window, one each: when it says so, or when they are due."""
+
+    def __init__(self, clock: Clock, take: Callable[[], T]) -> None:
+        self.readings: dict[Boundary, T] = {}
+        self._clock, self._take = clock, take
+        self._pool = ThreadPoolExecutor(1)
+        self._line_came = threading.Event()
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._line_came.set()
+        self._pool.shutdown()
+
+    def feed(self, line: bytes) -> Boundary | None:
+        """Take a line as soon as it comes; return the boundary that it tells of.
+
+        Raises:
+            Exception: what a reading raised, also one that was due since the line before.
+        """
+        self._line_came.set()
+        if self._pending:
+            self._pending.result()
+            self._pending = None
+        boundary = self._clock.feed(line)
+        if boundary:
+            self._read(boundary)
+        elif self._clock.due:
+            self._line_came = threading.Event()
+            self._pending = self._pool.submit(self._wait, self._clock.due, self._line_came)
+        return boundary
+
+    def _wait(self, due: Due, line_came: threading.Event) -> None:
+        if not line_came.wait(due.after_s):
+            self._read(due.boundary)
+
+    def _read(self, boundary: Boundary) -> None:
+        if boundary not in self.readings:
+            self.readings[boundary] = self._take()
 
 
 def _version_output(target: Target, tool: Tool, ends: Ends) -> bytes:

@@ -227,7 +227,7 @@ def _check(document: Document, measured: Sequence[Interval], sent: Sum, received
         raise DamagedError("nothing was sent, or nothing arrived")
     if not measured:
         raise DamagedError("it has no intervals: whether the run was whole cannot be seen")
-    ran_s = sum(interval.seconds for interval in measured)
+    ran_s = sum(interval.measured_s for interval in measured)
     if test.duration and ran_s < SHORTEST * test.duration:
         raise DamagedError(f"it ran {ran_s:.2f} s of {test.duration} s")
     sums = [("sum_sent", document.end.sum_sent), ("sum_received", document.end.sum_received)]

@@ -49,9 +49,15 @@ class Interval(Part):
     """All streams over one interval."""
 
     seconds: Annotated[float, Field(gt=0)]
+    end: Number | None = None
     bytes: Count
     bits_per_second: Number
     omitted: bool = False
+
+    @property
+    def measured_s(self) -> float:
+        """Without what of it was omitted; see ``iperf3_document.Side.measured``."""
+        return min(self.seconds, self.end or self.seconds)
 
 
 class IntervalReport(Part):

@@ -14,6 +14,7 @@ from steps.lib.traffic.protocol import (
     Boundary,
     Bucket,
     Clock,
+    Due,
     Interval,
     ToolRecord,
     VersionError,
@@ -34,6 +35,8 @@ _VERSIONS = re.compile(rb'\{"event":"start","version":"([^"]{1,20})","server":"(
 
 class H2loadClock:
     """The program passes on when h2load comes to the ends of its window."""
+
+    due: Due | None = None
 
     def feed(self, line: bytes) -> Boundary | None:
         """See ``Clock``."""

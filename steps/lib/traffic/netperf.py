@@ -10,6 +10,7 @@ from steps.lib.traffic.protocol import (
     Boundary,
     Clock,
     DocumentError,
+    Due,
     Interval,
     ToolRecord,
     VersionError,
@@ -42,6 +43,8 @@ class NetperfClock:
     With a positive one it looks after a number of transactions that it guesses from the last rate,
     and a 1-s report came after 1.0 to 1.5 s.
     """
+
+    due: Due | None = None
 
     def __init__(self, duration_s: int) -> None:
         self._duration_s = duration_s

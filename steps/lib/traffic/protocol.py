@@ -71,11 +71,23 @@ class ToolRecord:
 Boundary = Literal["window-start", "window-end"]
 
 
+@dataclass(frozen=True)
+class Due:
+    """A boundary that comes so long after the line before, should no line tell of it."""
+
+    boundary: Boundary
+    after_s: float
+
+
 class Clock(Protocol):
     """Watches a client's output while it runs: the tool's own reports are the clock of the window.
 
-    The caller feeds each line as soon as it comes and reads its counters at once when told to.
+    The caller feeds each line as soon as it comes and reads its counters at once when told to, and
+    when a boundary is due.
     """
+
+    due: Due | None
+    """After each line: what comes next even if the tool does not say so."""
 
     def feed(self, line: bytes) -> Boundary | None:
         """Whether this line opens or closes the measured window; each boundary comes once.

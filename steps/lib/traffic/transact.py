@@ -14,6 +14,7 @@ from steps.lib.traffic.protocol import (
     Boundary,
     Bucket,
     Clock,
+    Due,
     Interval,
     ToolRecord,
     VersionError,
@@ -33,6 +34,8 @@ _VERSION = re.compile(rb'\{"event":"start","version":"([^"]{1,20})"')
 
 class TransactClock:
     """The program says itself when its window opens and closes."""
+
+    due: Due | None = None
 
     def feed(self, line: bytes) -> Boundary | None:
         """See ``Clock``."""
