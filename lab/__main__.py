@@ -39,6 +39,13 @@ class Switch(StrEnum):
     off = "off"
 
 
+class Mode(StrEnum):
+    """Modes of kube-proxy that every machine can carry: IPVS is seldom in a kernel."""
+
+    nftables = "nftables"
+    iptables = "iptables"
+
+
 app = typer.Typer(
     help="A throw-away Kubernetes cluster on this machine, in namespaces of its own.",
     no_args_is_help=True,
@@ -138,9 +145,13 @@ def kube_proxy(
     context: typer.Context,
     state: Annotated[Switch, typer.Argument()],
     name: Annotated[Only, typer.Argument(metavar="CLUSTER")] = Only.target,
+    mode: Annotated[
+        Mode | None, typer.Option(help="To run in from now on; nftables as long as none was named")
+    ] = None,
 ) -> None:
     """Switch kube-proxy on all nodes of a cluster off, with all that it made, or on again."""
-    change = service_proxy.switch_off if state is Switch.off else service_proxy.switch_on
+    if mode and state is Switch.off:
+        raise InputError("--mode is of a kube-proxy that is switched on: leave it out")
     cluster = select(name.value)[0]
     with _at_work(context.obj, cluster):
         if context.obj.kind_of_nodes(cluster) == "vm":
@@ -149,7 +160,10 @@ def kube_proxy(
                 "bring the lab up with `--nodes namespaces`"
             )
         for host in cluster.nodes:
-            change(context.obj, host)
+            if state is Switch.off:
+                service_proxy.switch_off(context.obj, host)
+            else:
+                service_proxy.switch_on(context.obj, host, mode.value if mode else None)
     say(f"{name.value}: kube-proxy is {state.value}")
 
 

@@ -15,6 +15,10 @@ CONTAINERD_TIMEOUT_S = 30.0
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 NETWORK_FILE = "etc/cni/net.d/10-lab.conflist"
 
+KUBE_PROXY_MODE = "nftables"
+KUBE_PROXY_MODE_FILE = "etc/kubernetes/kube-proxy.mode"
+"""In the node's root file system: the mode that was asked for. It outlives the node's death."""
+
 
 def start(lab: Lab, cluster: Cluster, host: Host) -> bool:
     """Start a node unless it runs; whether it was started.
@@ -138,6 +142,7 @@ def _environment(lab: Lab, cluster: Cluster, host: Host, disk: Path) -> dict[str
 def _configure(lab: Lab, cluster: Cluster, host: Host, upper: Path) -> None:
     """Write everything into a node's file system that is the lab's own."""
     identity = hashlib.sha256(f"{lab.name} {host.name}".encode()).hexdigest()[:32]
+    mode = upper / KUBE_PROXY_MODE_FILE
     files = {
         "etc/hostname": f"{host.name}\n",
         "etc/hosts": _hosts(cluster),
@@ -146,7 +151,10 @@ def _configure(lab: Lab, cluster: Cluster, host: Host, upper: Path) -> None:
         "etc/containerd/config.toml": _filled("containerd.toml", pause_image=PAUSE_IMAGE),
         "etc/kubernetes/kubelet.yaml": _filled("kubelet.yaml", dns_address=cluster.dns_address),
         "etc/kubernetes/kube-proxy.yaml": _filled(
-            "kube-proxy.yaml", node=host.name, pod_cidr=lab.pod_cidrs(cluster)
+            "kube-proxy.yaml",
+            node=host.name,
+            pod_cidr=lab.pod_cidrs(cluster),
+            mode=mode.read_text() if mode.exists() else KUBE_PROXY_MODE,
         ),
     }
     for name, text in files.items():

@@ -1,6 +1,7 @@
 """Switching kube-proxy off and on, for plugins that do its work themselves."""
 
 import os
+import re
 import signal
 import time
 from contextlib import suppress
@@ -17,6 +18,8 @@ from steps.lib.targets.namespaces.programs import output
 PROGRAM = "kube-proxy"
 SWITCH = f"etc/kubernetes/{PROGRAM}.off"
 """In the node's root file system; data/node-run.sh looks for it. It outlives the node's death."""
+
+CONFIGURATION = f"etc/kubernetes/{PROGRAM}.yaml"
 
 TIMEOUT_S = 20.0
 POLL_S = 0.1
@@ -35,14 +38,20 @@ def switch_off(lab: Lab, host: Host) -> None:
     output([*images.IN_NODE, str(init), "--net", "--", f"/usr/local/bin/{PROGRAM}", "--cleanup"])
 
 
-def switch_on(lab: Lab, host: Host) -> None:
-    """Have a node's kube-proxy run again.
+def switch_on(lab: Lab, host: Host, mode: str | None = None) -> None:
+    """Have a node's kube-proxy run again, in another mode if one is named.
 
     Raises:
         InputError: the node does not run.
         TransientError: it does not start.
     """
-    (_root(_init(lab, host)) / SWITCH).unlink(missing_ok=True)
+    root = _root(_init(lab, host))
+    if mode:
+        switch_off(lab, host)  # It leaves the rules of the mode that it ran in.
+        (root / node.KUBE_PROXY_MODE_FILE).write_text(mode)
+        file = root / CONFIGURATION
+        file.write_text(re.sub(r"(?m)^mode: .*$", f"mode: {mode}", file.read_text()))
+    (root / SWITCH).unlink(missing_ok=True)
     _wait(lab, host, running=True)
 
 

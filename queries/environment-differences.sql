@@ -57,13 +57,14 @@ of_nodes as (
             cpu_nominal_hz::varchar as "nominal frequency in Hz",
             underlay_mtu_bytes::varchar as "MTU of the underlay in bytes",
             toolbox_digest as "tool box",
+            kube_proxy_mode as "mode of kube-proxy",
         from nodes
         semi join wanted using (campaign)
     )
     on
         "class of environment", kernel, processor, processors,
         "memory in bytes", "nominal frequency in Hz",
-        "MTU of the underlay in bytes", "tool box"
+        "MTU of the underlay in bytes", "tool box", "mode of kube-proxy"
     into name attribute value value
 ),
 

@@ -21,6 +21,7 @@ final as (
         cpu_nominal_hz,
         underlay_mtu_bytes,
         toolbox_digest,
+        kube_proxy_mode,
         count(distinct block) as blocks,
         count(distinct boot_id) as boots,
     from seen

@@ -135,6 +135,8 @@ MISTAKES = {
             "  cross-node: x\n  in-pod",
             "12: unsupported.cross-node: stands in `paths` too",
         ),
+        ("  in-pod: no pods", "  in-pod: null", "7: paths: path 'in-pod' is missing; add it to"),
+        ("  in-pod", "  inpod: null\n  in-pod", "12: unsupported.inpod: 'inpod' is not possible"),
         ("cross-node:", "crossnode:", "8: paths.crossnode: 'crossnode' is not possible; did you m"),
         ("client:eth0", "eth0", "9: paths.cross-node.carries.0: expected `<whose>:<device>`, for"),
         ("host-network", "host-net", "6: install.mechanism: 'host-net' is not possible; did you m"),

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from steps.lib import tools
 from steps.lib.catalog import Catalog
+from steps.lib.environment import environment_fingerprint
 from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientError
 from steps.lib.models import Needs, TargetSpec
 from steps.lib.setting import Setting
@@ -279,6 +281,16 @@ def test_without_a_tool_box_the_machines_own_programs_run() -> None:
         assert "eth0" in found, "in the node's namespace all the same"
     finally:
         target.discard()
+
+
+def test_another_kernel_is_another_environment_and_another_mode_of_kube_proxy_is_not(
+    target: NamespacesTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, before = target.facts(target.nodes()[0]), environment_fingerprint(target)
+    monkeypatch.setattr(target, "facts", lambda _: replace(facts, kube_proxy_mode="ipvs"))
+    assert environment_fingerprint(target) == before
+    monkeypatch.setattr(target, "facts", lambda _: replace(facts, kernel="6.1.0-other"))
+    assert environment_fingerprint(target) != before
 
 
 def test_tools_that_are_absent_are_named_with_what_to_do(

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from steps.lib import tools
 from steps.lib.models import Traffic
-from steps.lib.run import Watch
+from steps.lib.run import WindowWatch
 from steps.lib.traffic import asked, tool_for
 from steps.lib.traffic.protocol import Boundary, DocumentError, ToolRecord
 
@@ -141,7 +141,7 @@ def run(
                 timer = threading.Timer(delay_s, action, (client, server))
                 timer.start()
                 stack.callback(timer.cancel)
-        watch = stack.enter_context(Watch(tool.clock(made), time.monotonic))
+        watch = stack.enter_context(WindowWatch(tool.clock(made), time.monotonic))
         assert client.stdout
         for line in client.stdout:
             watch.feed(line)

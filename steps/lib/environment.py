@@ -11,6 +11,9 @@ from steps.lib.tuning import kept_settings
 VOLATILE = ("boot_id", "memory_bytes")
 """Facts that change from boot to boot without changing what a number means."""
 
+COMPARED = ("kube_proxy_mode",)
+"""Facts whose effect is asked for: plugins that take kube-proxy's place, and its modes."""
+
 
 def environment_fingerprint(target: Target) -> str:
     """sha256 of kernel, processors, tools, underlay, untuned settings and method of all nodes.
@@ -19,7 +22,7 @@ def environment_fingerprint(target: Target) -> str:
     run that was killed, left other settings in force.
     """
     nodes = [
-        {k: v for k, v in asdict(target.facts(node)).items() if k not in VOLATILE}
+        {k: v for k, v in asdict(target.facts(node)).items() if k not in (*VOLATILE, *COMPARED)}
         for node in target.nodes()
     ]
     facts = {

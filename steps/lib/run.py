@@ -55,7 +55,7 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
         client = target.start(ends.client, tool.client_command(traffic, ends.address), "client")
         run = Run(shlex.join(client.command), datetime.now(UTC))
         run.version_output = version_output
-        watch = Watch(tool.clock(traffic), lambda: read(target, ends))
+        watch = WindowWatch(tool.clock(traffic), lambda: read(target, ends))
         with _ended_after(client, run_time_s(traffic) + SPARE_TIME_S), watch:
             for line in client.stdout:
                 boundary = watch.feed(line)
@@ -67,7 +67,7 @@ def run_traffic(target: Target, tool: Tool, planned: PlannedCell, ends: Ends) ->
     return run
 
 
-class Watch(Generic[T]):
+class WindowWatch(Generic[T]):
     """Readings at the ends of a tool's window, one each: when it says so, or when they are due."""
 
     def __init__(self, clock: Clock, take: Callable[[], T]) -> None:
@@ -80,9 +80,11 @@ class Watch(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._line_came.set()
         self._pool.shutdown()
+        if kind is None:
+            self._settle()
 
     def feed(self, line: bytes) -> Boundary | None:
         """Take a line as soon as it comes; return the boundary that it tells of.
@@ -91,9 +93,7 @@ class Watch(Generic[T]):
             Exception: what a reading raised, also one that was due since the line before.
         """
         self._line_came.set()
-        if self._pending:
-            self._pending.result()
-            self._pending = None
+        self._settle()
         boundary = self._clock.feed(line)
         if boundary:
             self._read(boundary)
@@ -101,6 +101,12 @@ class Watch(Generic[T]):
             self._line_came = threading.Event()
             self._pending = self._pool.submit(self._wait, self._clock.due, self._line_came)
         return boundary
+
+    def _settle(self) -> None:
+        """Let a reading that has begun come to its end, however that is."""
+        if self._pending:
+            self._pending.result()
+            self._pending = None
 
     def _wait(self, due: Due, line_came: threading.Event) -> None:
         if not line_came.wait(due.after_s):

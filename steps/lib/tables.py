@@ -124,6 +124,7 @@ NODES = (
     _text("boot_id", "Boot of the kernel"),
     _count("underlay_mtu_bytes", "MTU of the underlay device", "byte"),
     _text("toolbox_digest", "sha256 of the packages in the tool box"),
+    _text("kube_proxy_mode", "Mode of kube-proxy, as it says itself; null if none does"),
     Column(
         "settings",
         pa.map_(pa.string(), pa.string()),

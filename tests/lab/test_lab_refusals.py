@@ -114,6 +114,10 @@ def test_a_cluster_that_is_not_there_is_not_broken(arguments: tuple[str, ...]) -
     ("arguments", "message"),
     [
         (("kill-node", "n3"), "there is no node 'n3' in the lab; there are: n1, n2, m1"),
+        (
+            ("kube-proxy", "off", "--mode", "iptables"),
+            "--mode is of a kube-proxy that is switched on: leave it out",
+        ),
         (("--name", "a-b", "up"), "'a-b' cannot name a lab: write 1 to 12 of a-z and 0-9"),
     ],
 )

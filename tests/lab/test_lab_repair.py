@@ -131,17 +131,34 @@ def test_a_program_that_dies_in_a_node_is_started_again(program: str) -> None:
     assert pids(LIFE) == before
 
 
-def test_kube_proxy_can_be_switched_off_with_all_its_rules() -> None:
-    def tables() -> str:
-        # The node's own program: an older one does not understand all that a newer one made.
-        entering = [*images.IN_NODE, str(node.init_pid(LIFE, N2)), "--net", "--"]
-        return output([*entering, "nft", "list", "tables"])
+def on_the_node(*command: str) -> str:
+    """By the node's own program: an older one does not understand all that a newer one made."""
+    return output([*images.IN_NODE, str(node.init_pid(LIFE, N2)), "--net", "--", *command])
 
+
+def tables() -> str:
+    return on_the_node("nft", "list", "tables")
+
+
+def chains() -> str:
+    return on_the_node("iptables-save", "-t", "nat")
+
+
+def test_kube_proxy_can_be_switched_off_with_all_its_rules() -> None:
     wait_until(lambda: "kube-proxy" in tables())
     run(LIFE, "kube-proxy", "off")
     assert "kube-proxy" not in tables()
     run(LIFE, "kube-proxy", "on")
     wait_until(lambda: "kube-proxy" in tables())
+
+
+def test_kube_proxy_runs_in_the_mode_that_it_is_told() -> None:
+    run(LIFE, "kube-proxy", "on", "--mode", "iptables")
+    wait_until(lambda: "KUBE-SERVICES" in chains())
+    assert "kube-proxy" not in tables()
+    run(LIFE, "kube-proxy", "on", "--mode", "nftables")
+    wait_until(lambda: "kube-proxy" in tables())
+    assert "KUBE-SERVICES" not in chains()
 
 
 def test_one_cluster_goes_down_alone() -> None:

@@ -27,7 +27,10 @@ LEVEL = 0.01
 SEGMENT_MIN = 3
 
 IMPORTED = "imported"
-FACTS = ("kernel", "plugin_version", "plugin_fingerprint", "environment_fingerprint", "toolbox")
+FACTS = (
+    "kernel", "plugin_version", "plugin_fingerprint", "environment_fingerprint", "toolbox",
+    "kube_proxy_mode",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,17 @@ with valued as (
     where status = 'ok' and role = 'cell' and plugin = ? and profile = ? and cell = ?
 ),
 node as (
-    select campaign, install_id, any_value(kernel) as kernel, any_value(toolbox_digest) as toolbox
+    select
+        campaign, install_id, any_value(kernel) as kernel, any_value(toolbox_digest) as toolbox,
+        any_value(kube_proxy_mode) as kube_proxy_mode
     from nodes
     group by all
 )
 select
     valued.environment_class, coalesce(method_version, 0),
     campaign, exp(avg(ln(value))), max(kernel), max(plugin_version),
-    max(valued.plugin_fingerprint), max(valued.environment_fingerprint), max(toolbox)
+    max(valued.plugin_fingerprint), max(valued.environment_fingerprint), max(toolbox),
+    max(kube_proxy_mode)
 from valued
 left join blocks using (campaign, install_id)
 left join node using (campaign, install_id)

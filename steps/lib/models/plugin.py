@@ -1,8 +1,9 @@
 """A plugin: one CNI in one variant, described so that no code has to know its name."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from steps.lib.models.base import FieldError, Model, Name
 from steps.lib.models.install import CniChain, Install
@@ -78,7 +79,16 @@ class Variant(Model):
         "gateway",
         "data-path",
         "dual-stack",
+        "masquerading",
+        "bandwidth-limit",
     ]
+
+
+def _without_nulls(entries: object) -> object:
+    """What a file took back of what it extends is not there; mistakes are left for the field."""
+    if not isinstance(entries, Mapping):
+        return entries
+    return {k: v for k, v in entries.items() if v is not None or k not in PATHS}
 
 
 class Plugin(Model):
@@ -114,8 +124,13 @@ class Plugin(Model):
     )
     features: Features = Features()
     paths: dict[PathName, PathEvidence] = Field(description="Paths that exist, with their proof")
-    unsupported: dict[PathName, str] = Field(
-        default={}, description="Paths that cannot exist, with the reason"
+    unsupported: Annotated[
+        dict[PathName, str],
+        BeforeValidator(_without_nulls, json_schema_input_type=dict[PathName, str | None]),
+    ] = Field(
+        default={},
+        description="Paths that cannot exist, with the reason; null for one that can, though it "
+        "cannot in the plugin that this one extends",
     )
 
     @model_validator(mode="after")

@@ -49,7 +49,8 @@ class Node:
 class NodeFacts:
     """What a node is; feeds the ``nodes`` table and the environment fingerprint.
 
-    ``cpu_nominal_hz`` is None where the machine does not tell: then no cycles are estimated.
+    ``cpu_nominal_hz`` is None where the machine does not tell: then no cycles are estimated;
+    ``kube_proxy_mode`` where there is none.
     """
 
     kernel: str
@@ -60,6 +61,7 @@ class NodeFacts:
     boot_id: str
     underlay_mtu_bytes: int
     toolbox_digest: str
+    kube_proxy_mode: str | None = None
 
 
 @dataclass(frozen=True)

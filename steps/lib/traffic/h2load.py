@@ -14,7 +14,6 @@ from steps.lib.traffic.protocol import (
     Boundary,
     Bucket,
     Clock,
-    Due,
     Interval,
     ToolRecord,
     VersionError,
@@ -33,10 +32,8 @@ _BOUNDARIES: dict[bytes, Boundary] = {
 _VERSIONS = re.compile(rb'\{"event":"start","version":"([^"]{1,20})","server":"([^"]{1,40})"')
 
 
-class H2loadClock:
+class H2loadClock(Clock):
     """The program passes on when h2load comes to the ends of its window."""
-
-    due: Due | None = None
 
     def feed(self, line: bytes) -> Boundary | None:
         """See ``Clock``."""

@@ -33,7 +33,7 @@ SERVER_IDLE_S = 30
 """A server that no client comes to ends by itself. It does not limit a test that runs."""
 
 
-class Iperf3Clock:
+class Iperf3Clock(Clock):
     """Opens at the last omitted interval (at ``start`` if none is omitted), closes at the last one.
 
     iperf3 writes and flushes a line when an interval ends, so the caller's readings are late by the
@@ -46,8 +46,6 @@ class Iperf3Clock:
     one before.
     """
 
-    due: Due | None = None
-
     def __init__(self, omit_s: int, duration_s: int) -> None:
         self._omitted_left = omit_s
         self._measured_left = duration_s
@@ -55,6 +53,7 @@ class Iperf3Clock:
 
     def feed(self, line: bytes) -> Boundary | None:
         """See ``Clock``. Looks at bytes only: the line of 128 streams has 40 kB of JSON."""
+        self.due = None
         if line.startswith(b'{"event":"interval"'):
             return self._interval(omitted=b'"omitted":true' in line)
         if line.startswith(b'{"event":"start"') and not self._started:
@@ -63,7 +62,6 @@ class Iperf3Clock:
         return None
 
     def _interval(self, *, omitted: bool) -> Boundary | None:
-        self.due = None
         if omitted:
             self._omitted_left -= 1
             if self._omitted_left == 1:

@@ -5,7 +5,8 @@ interrupted, or whose path went dead, with an ``error`` event *followed by* an `
 carries all sums. So the whole output has to be one good document, or it is none.
 
 Events of a good run, in this order (seen with 3.18; each line is flushed on its own):
-``start``, one ``interval`` a second (``omitted: true`` for those of ``--omit``),
+``start``, one ``interval`` a second (``omitted: true`` for those of ``--omit``,
+of which the last one may be missing),
 ``server_output_json`` (the server's own document, asked for with ``--get-server-output``), ``end``.
 """
 
@@ -25,11 +26,11 @@ AGREEMENT = 0.01
 """Largest relative difference between two counts of the same bytes. iperf3's threads go on for
 some blocks after a report: up to 0.01 % was seen between them."""
 
-SECONDS_STEP = 1e-5
-"""iperf3 rounds ``start`` and ``end`` of an interval to microseconds."""
-
 LATE_END_S = 0.1
 """On a busy machine a test ends some 10 ms after its last interval, and its sums hold those too."""
+
+SECONDS_STEP = 1e-5
+"""iperf3 rounds ``start`` and ``end`` of an interval to microseconds."""
 
 
 def read_document(output: bytes) -> Document:
@@ -134,6 +135,7 @@ def _check_intervals(document: Document) -> None:
     test = document.start.test_start
     omitted = [report.sum.omitted for report in document.intervals]
     unreported = any(report.sum.is_unreported_omission for report in document.intervals)
+    _require(not unreported or test.omit > 1, "an interval is longer than the time until its end")
     _require(
         omitted == [True] * (test.omit - unreported) + [False] * test.duration,
         f"{omitted.count(False)} measured intervals of {test.duration}, "

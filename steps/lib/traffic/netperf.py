@@ -10,7 +10,6 @@ from steps.lib.traffic.protocol import (
     Boundary,
     Clock,
     DocumentError,
-    Due,
     Interval,
     ToolRecord,
     VersionError,
@@ -31,7 +30,7 @@ _ENDING = re.compile(rb"NETPERF_ENDING\[\d+\]=(\d{1,12}\.\d+)\s*")
 _INTERVAL = re.compile(rb"NETPERF_INTERVAL\[\d+\]=(\d{1,12}\.\d+)\s*")
 
 
-class NetperfClock:
+class NetperfClock(Clock):
     """Opens at the first interim report, closes at the one that netperf writes when the test ends.
 
     The window is thus ``[REPORT_STEP_S, duration_s]`` of the run; rates and latencies are of all of
@@ -43,8 +42,6 @@ class NetperfClock:
     With a positive one it looks after a number of transactions that it guesses from the last rate,
     and a 1-s report came after 1.0 to 1.5 s.
     """
-
-    due: Due | None = None
 
     def __init__(self, duration_s: int) -> None:
         self._duration_s = duration_s

@@ -86,7 +86,7 @@ class Clock(Protocol):
     when a boundary is due.
     """
 
-    due: Due | None
+    due: Due | None = None
     """After each line: what comes next even if the tool does not say so."""
 
     def feed(self, line: bytes) -> Boundary | None:

@@ -14,7 +14,6 @@ from steps.lib.traffic.protocol import (
     Boundary,
     Bucket,
     Clock,
-    Due,
     Interval,
     ToolRecord,
     VersionError,
@@ -32,10 +31,8 @@ _BOUNDARIES: dict[bytes, Boundary] = {
 _VERSION = re.compile(rb'\{"event":"start","version":"([^"]{1,20})"')
 
 
-class TransactClock:
+class TransactClock(Clock):
     """The program says itself when its window opens and closes."""
-
-    due: Due | None = None
 
     def feed(self, line: bytes) -> Boundary | None:
         """See ``Clock``."""

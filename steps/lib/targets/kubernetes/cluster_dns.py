@@ -5,7 +5,7 @@ from typing import Any
 
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api
-from steps.lib.targets.kubernetes.pods import explained, is_started
+from steps.lib.targets.kubernetes.pods import explained
 
 SERVICE = "kube-dns"
 NAMESPACE = "kube-system"
@@ -22,13 +22,13 @@ def start_anew(api: Api) -> None:
     """Replace the DNS's pods that a node could not start yet; to be called when it can.
 
     Nodes take pods as soon as a plugin's first file is there, before it can attach them. A kubelet
-    tries these again after waits that double, and so the cluster may have no names for minutes
-    although its network works.
+    tries each again after 10 to 15 s, whatever has changed: a cluster has no names for so long, and
+    longer if it was too early again, although its network works.
     """
     service = api.get(api.core.read_namespaced_service, SERVICE, NAMESPACE)
     for pod in _pods(api, service):
-        # Only what somebody makes again.
-        if pod.spec.node_name and pod.metadata.owner_references and not is_started(pod):
+        made_again = bool(pod.metadata.owner_references)
+        if made_again and pod.spec.node_name and _is_waiting(pod):
             logger.info("pod=%s could not start before the network worked", pod.metadata.name)
             api.get(api.core.delete_namespaced_pod, pod.metadata.name, NAMESPACE)
 
@@ -66,6 +66,10 @@ def _pods(api: Api, service: Any) -> list[Any]:
         return []
     selector = ",".join(f"{k}={v}" for k, v in service.spec.selector.items())
     return list(api.call(api.core.list_namespaced_pod, NAMESPACE, label_selector=selector).items)
+
+
+def _is_waiting(pod: Any) -> bool:
+    return pod.status.phase == "Pending" and pod.metadata.deletion_timestamp is None
 
 
 def _is_ready(pod: Any) -> bool:

@@ -1,6 +1,7 @@
 """What the node is, and which of its devices has its address."""
 
 import hashlib
+import http.client
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from steps.lib.targets.kubernetes.agent import files, programs
 
 TOOLBOX = Path("/cnibench-toolbox.json")
 """In the agent's image, which is that of the traffic tools: lists them with their versions."""
+
+KUBE_PROXY_METRICS = ("127.0.0.1", 10249)
+"""Where it listens unless its configuration says else (``metricsBindAddress``)."""
 
 
 def facts(address: str) -> dict[str, Any]:
@@ -27,7 +31,22 @@ def facts(address: str) -> dict[str, Any]:
         "toolbox_digest": hashlib.sha256(TOOLBOX.read_bytes()).hexdigest(),
         "uplink": link["ifname"],
         "underlay_mtu_bytes": link["mtu"],
+        "kube_proxy_mode": _kube_proxy_mode(),
     }
+
+
+def _kube_proxy_mode() -> str | None:
+    """As kube-proxy itself says beside its metrics; None if it does not, or there is none."""
+    server = http.client.HTTPConnection(*KUBE_PROXY_METRICS, timeout=1)
+    try:
+        server.request("GET", "/proxyMode")
+        answer = server.getresponse()
+        said = answer.read(20).decode("ascii", "replace").strip()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        server.close()
+    return said if answer.status == http.client.OK and said.isalpha() else None
 
 
 def _link_with(address: str) -> dict[str, Any]:
