@@ -266,6 +266,35 @@ def test_a_server_that_turns_connections_away(block: Bench) -> None:
         assert block.refusal(RR) == (INVALID, "listen-queue")
 
 
+def test_connections_that_are_refused_for_earlier_ones(block: Bench) -> None:
+    ports = range(42000, 42020)
+
+    def connect_and_let_the_server_close(server: socket.socket, port: int) -> None:
+        with socket.socket() as client:
+            client.bind(("127.0.0.1", port))
+            client.connect(server.getsockname())
+            server.accept()[0].close()
+            assert client.recv(1) == b""
+
+    def come_again() -> None:
+        timestamps = Path("/proc/sys/net/ipv4/tcp_timestamps")
+        with netns.inside("cnib-offend.pod-server"), socket.create_server(("127.0.0.1", 1)) as own:
+            for port in ports:
+                connect_and_let_the_server_close(own, port)
+            timestamps.write_text(
+                "2"
+            )  # Not from a beginning by chance: half of them are older now.
+            for port in ports:
+                with socket.socket() as again:
+                    again.bind(("127.0.0.1", port))
+                    again.settimeout(0.1)
+                    again.connect_ex(own.getsockname())
+            timestamps.write_text("1")
+
+    block.target.before = come_again
+    assert block.refusal(RR) == (INVALID, "connections-fresh")
+
+
 # ---------- the state of the nodes
 def test_tuning_that_did_not_take() -> None:
     entry = Entry(name="net.ipv4.tcp_sack", value="0", scope="netns")

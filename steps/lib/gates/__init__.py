@@ -14,6 +14,7 @@ GATES: tuple[Gate, ...] = (
     path.mtu,
     path.path_mtu,
     state.ports_left,
+    state.connections_fresh,
     state.conntrack_room,
     machine.generator_throttled,
     document.tool_version,

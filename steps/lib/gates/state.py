@@ -10,6 +10,8 @@ NODES = ("client-node", "server-node")
 ROOM = 0.95
 """A table or range that is fuller than this has turned something away, or is about to."""
 
+PAWS_REFUSED = "TcpExt.PAWSTimewait"
+
 LOSSES = ("drop", "early_drop", "insert_failed")
 """Counters of connection tracking (nf_conntrack_core.c). Only a full table evicts entries; packets
 are dropped for other reasons too, and entries are not inserted where two connections clash."""
@@ -168,3 +170,23 @@ def listen_queue(e: Evidence) -> Found:
     if e.ends.server.is_on_node:
         return "not_applicable", f"these are of every listener of the node: {text}"
     return verdict(not any(lost.values())), text
+
+
+@gate(
+    evidence="`TcpExt.PAWSTimewait` of the server's namespace around the run, where the kernel "
+    "counts it and the namespace is not its node's",
+    source="a client behind a masquerading node comes again by ports that wait at the server, with "
+    "other timestamps (RFC 7323, section 5.3): seen behind NodePorts, 8,000 a second, then 10",
+    cost=AROUND,
+)
+def connections_fresh(e: Evidence) -> Found:
+    """None was refused for an earlier one of the same addresses that waits in TIME-WAIT."""
+    if e.cell.traffic.protocol != "tcp":
+        return "not_applicable", "not TCP"
+    if PAWS_REFUSED not in e.around.last.counters["server"].stack:
+        return "not_applicable", "this kernel does not count it"
+    refused = e.around.stack("server", PAWS_REFUSED)
+    text = f"{refused} refused; each came again after up to a second"
+    if e.ends.server.is_on_node:
+        return "not_applicable", f"of every server of the node: {text}"
+    return verdict(not refused), text
