@@ -72,6 +72,7 @@ WRONG = {
     ),
     "ports-left": with_stack("client", **{"Sockets_TCP.tw": 28_000}),
     "listen-queue": with_stack("server", TcpExt_ListenOverflows=1),
+    "connections-fresh": with_stack("server", TcpExt_PAWSTimewait=1),
     "offloads-unchanged": replace(sound(), offloads={"n1/eth0": 1}),
     "foreign-wire": with_moved("client-node", "eth0", 2 * CARRIED),
     "document-complete": replace(
