@@ -107,18 +107,14 @@ def test_facts_name_the_device_that_has_the_nodes_address(node: AgentNode) -> No
 def test_kube_proxy_says_its_mode(node: AgentNode, said: str, known: str | None) -> None:
     assert node.call("facts", address=ADDRESS)["kube_proxy_mode"] is None
     node.run(f"ip link set lo up; mkdir -p /tmp/proxy; printf '{said}' >/tmp/proxy/proxyMode")
-    listening = ["python3", "-m", "http.server", "--directory", "/tmp/proxy"]
-    server = subprocess.Popen(
-        [*node.entering, *listening, "--bind", "127.0.0.1", "10249"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    answer_once = (
+        "import http.server as h, os; os.chdir('/tmp/proxy');"
+        "h.HTTPServer(('127.0.0.1', 10249), h.SimpleHTTPRequestHandler).handle_request()"
     )
-    try:
+    command = [*node.entering, "python3", "-c", answer_once]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL):
         node.run("until ss -Hltn | grep -q :10249; do sleep 0.05; done")
         assert node.call("facts", address=ADDRESS)["kube_proxy_mode"] == known
-    finally:
-        server.kill()
-        server.wait()
 
 
 def test_kinds_of_link_are_found_by_trying(node: AgentNode) -> None:
