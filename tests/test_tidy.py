@@ -18,9 +18,9 @@ CODE = ("steps", "workflows", "cnibench")
 LINES_MAX = 350
 
 MECHANISMS = {
-    "api", "bgp", "bridge", "cni", "dual", "ebpf", "gateway", "geneve", "gw", "host", "ipip",
-    "ipsec", "kube", "kubernetes", "macvlan", "native", "network", "nftables", "no", "noencap",
-    "proxy", "ptp", "router", "routes", "rules", "stack", "vxlan", "wireguard",
+    "api", "bandwidth", "bgp", "bridge", "cni", "dual", "ebpf", "gateway", "geneve", "gw", "host",
+    "ipip", "ipsec", "kube", "kubernetes", "macvlan", "masquerade", "native", "network", "nftables",
+    "no", "noencap", "proxy", "ptp", "router", "routes", "rules", "stack", "vxlan", "wireguard",
 }  # fmt: skip
 """Words in names of plugins that are words of the kernel, of CNI and of Kubernetes too."""
 

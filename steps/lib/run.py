@@ -104,9 +104,9 @@ class WindowWatch(Generic[T]):
 
     def _settle(self) -> None:
         """Let a reading that has begun come to its end, however that is."""
-        if self._pending:
-            self._pending.result()
-            self._pending = None
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
 
     def _wait(self, due: Due, line_came: threading.Event) -> None:
         if not line_came.wait(due.after_s):
