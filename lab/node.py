@@ -139,10 +139,17 @@ def _environment(lab: Lab, cluster: Cluster, host: Host, disk: Path) -> dict[str
     return words
 
 
+def configure_kube_proxy(lab: Lab, cluster: Cluster, host: Host, root: Path) -> None:
+    """Write its configuration into a node's file system, with the mode that is asked for there."""
+    asked = root / KUBE_PROXY_MODE_FILE
+    mode = asked.read_text() if asked.exists() else KUBE_PROXY_MODE
+    values = {"node": host.name, "pod_cidr": lab.pod_cidrs(cluster), "mode": mode}
+    _write(root / "etc/kubernetes/kube-proxy.yaml", _filled("kube-proxy.yaml", **values))
+
+
 def _configure(lab: Lab, cluster: Cluster, host: Host, upper: Path) -> None:
     """Write everything into a node's file system that is the lab's own."""
     identity = hashlib.sha256(f"{lab.name} {host.name}".encode()).hexdigest()[:32]
-    mode = upper / KUBE_PROXY_MODE_FILE
     files = {
         "etc/hostname": f"{host.name}\n",
         "etc/hosts": _hosts(cluster),
@@ -150,15 +157,10 @@ def _configure(lab: Lab, cluster: Cluster, host: Host, upper: Path) -> None:
         "etc/machine-id": f"{identity}\n",
         "etc/containerd/config.toml": _filled("containerd.toml", pause_image=PAUSE_IMAGE),
         "etc/kubernetes/kubelet.yaml": _filled("kubelet.yaml", dns_address=cluster.dns_address),
-        "etc/kubernetes/kube-proxy.yaml": _filled(
-            "kube-proxy.yaml",
-            node=host.name,
-            pod_cidr=lab.pod_cidrs(cluster),
-            mode=mode.read_text() if mode.exists() else KUBE_PROXY_MODE,
-        ),
     }
     for name, text in files.items():
         _write(upper / name, text)
+    configure_kube_proxy(lab, cluster, host, upper)
     _write_secrets(lab, cluster, host, upper / "etc/kubernetes")
     for name in ("node-run.sh", "machine-run.sh"):
         _write(upper / "usr/local/lib/cnibench" / name, (DATA / name).read_text(), mode=0o755)

@@ -1,7 +1,6 @@
 """Switching kube-proxy off and on, for plugins that do its work themselves."""
 
 import os
-import re
 import signal
 import time
 from contextlib import suppress
@@ -11,15 +10,13 @@ import psutil
 
 from lab import images, node
 from lab.groups import Groups
-from lab.layout import Host, Lab
+from lab.layout import Host, Lab, cluster_of
 from steps.lib.errors import InputError, TransientError
 from steps.lib.targets.namespaces.programs import output
 
 PROGRAM = "kube-proxy"
 SWITCH = f"etc/kubernetes/{PROGRAM}.off"
 """In the node's root file system; data/node-run.sh looks for it. It outlives the node's death."""
-
-CONFIGURATION = f"etc/kubernetes/{PROGRAM}.yaml"
 
 TIMEOUT_S = 20.0
 POLL_S = 0.1
@@ -49,8 +46,7 @@ def switch_on(lab: Lab, host: Host, mode: str | None = None) -> None:
     if mode:
         switch_off(lab, host)  # It leaves the rules of the mode that it ran in.
         (root / node.KUBE_PROXY_MODE_FILE).write_text(mode)
-        file = root / CONFIGURATION
-        file.write_text(re.sub(r"(?m)^mode: .*$", f"mode: {mode}", file.read_text()))
+        node.configure_kube_proxy(lab, *cluster_of(host.name), root)
     (root / SWITCH).unlink(missing_ok=True)
     _wait(lab, host, running=True)
 

@@ -281,9 +281,8 @@ def test_connections_that_are_refused_for_earlier_ones(block: Bench) -> None:
         with netns.inside("cnib-offend.pod-server"), socket.create_server(("127.0.0.1", 1)) as own:
             for port in ports:
                 connect_and_let_the_server_close(own, port)
-            timestamps.write_text(
-                "2"
-            )  # Not from a beginning by chance: half of them are older now.
+            # No more from a beginning by chance: half of them are older than before.
+            timestamps.write_text("2")
             for port in ports:
                 with socket.socket() as again:
                     again.bind(("127.0.0.1", port))

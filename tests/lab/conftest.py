@@ -8,6 +8,7 @@ import pytest
 from lab.layout import Lab
 from steps.lib.targets.kubernetes.api import Api, connect
 from steps.lib.targets.kubernetes.nodes import linux
+from tests.lab.clusters import Attached, attached, pod_network
 from tests.lab.labs import TARGET, run
 
 
@@ -41,3 +42,12 @@ def api(lab: Lab) -> Iterator[Api]:
 def nodes(api: Api) -> list[str]:
     """Names of the target's nodes."""
     return [str(node.metadata.name) for node in linux(api)]
+
+
+@pytest.fixture(scope="module")
+def cluster(lab: Lab) -> Iterator[Attached]:
+    """The lab's target with agents and a pod network of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(lab.kubeconfig))
+        with attached(lab) as found, pod_network(found):
+            yield found

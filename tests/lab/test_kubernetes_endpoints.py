@@ -19,7 +19,7 @@ from steps.lib.targets.kubernetes.api import NAMESPACE, AnswerError
 from steps.lib.targets.kubernetes.endpoint_pods import SELECTOR, PodEndpoint
 from steps.lib.targets.kubernetes.endpoints import Endpoints
 from steps.lib.targets.protocol import Endpoint, EndpointRequest
-from tests.lab.clusters import Attached, attached, lay_out, pod_network, wait_ready
+from tests.lab.clusters import Attached, lay_out, wait_ready
 from tests.lab.labs import call, run
 
 pytestmark = pytest.mark.lab
@@ -35,14 +35,6 @@ PATH_NAMES: list[PathName] = [
     "in-pod", "same-node", "cross-node", "pod-service", "external-service", "host-to-host",
     "pod-headless", "pod-external",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def cluster(lab: Lab) -> Iterator[Attached]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(lab.kubeconfig))
-        with attached(lab) as found, pod_network(found):
-            yield found
 
 
 @pytest.fixture

@@ -8,24 +8,15 @@ from typing import Any
 
 import pytest
 
-from lab.layout import Lab
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes import probe
-from tests.lab.clusters import CONFIGURATION, Attached, attached, lay_out, pod_network
+from tests.lab.clusters import CONFIGURATION, Attached, lay_out
 
 pytestmark = pytest.mark.lab
 
 DNS = "k8s-app=kube-dns"
 WAIT_S = 60.0
 EARLY = {"cniVersion": "1.0.0", "name": "early", "plugins": [{"type": "not-there-yet"}]}
-
-
-@pytest.fixture(scope="module")
-def cluster(lab: Lab) -> Iterator[Attached]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(lab.kubeconfig))
-        with attached(lab) as found, pod_network(found):
-            yield found
 
 
 def dns_pods(cluster: Attached) -> list[Any]:
