@@ -15,14 +15,14 @@ source /run/cnibench-lab/mgmt/environment.sh
 PATH="$clone/.tools/lab/bin:$clone/.venv/bin:$PATH"
 export PATH
 
-# run_file: the run in Git of the default campaign, for this one. Each has a name of its own: what an
+# run_file: the example of a run of the default campaign, for this one. Each has a name of its own: what an
 # earlier call has applied would only be found again, with how it ended then.
 run_file() {
     local name line="      - {name: matrix, value: $matrix}"
     name="$(date --utc +%Y-%m-%d-%H%M%S)-$campaign"
     [[ ! $plugins ]] || line+="\n      - {name: plugins, value: \"$plugins\"}"
     sed --expression="s/lab-demo/$campaign/" --expression="s/^  name: .*/  name: $name/" \
-        --expression="s/^.*{name: matrix, .*/$line/" workflows/runs/2026-11-27-lab-demo.yaml
+        --expression="s/^.*{name: matrix, .*/$line/" workflows/run-examples/2026-11-27-lab-demo.yaml
 }
 
 # look: the phase of the workflow; how far it is goes to standard error.
@@ -31,11 +31,11 @@ look() {
 import json, sys
 
 status = json.load(sys.stdin)["status"]
-pods = [n for n in status.get("nodes", {}).values() if n["type"] == "Pod"]
-plans = [n for n in pods if n["templateName"] == "plan-blocks"]
+nodes = status.get("nodes", {}).values()
+plans = [n for n in nodes if n["templateName"] == "plan-blocks" and n["type"] == "Pod"]
 told = [p for n in plans for p in n.get("outputs", {}).get("parameters", []) if p.get("value")]
 planned = sum(len(json.loads(p["value"])) for p in told if p["name"] == "blocks")
-blocks = [n for n in pods if n["templateName"] == "run-block"]
+blocks = [n for n in nodes if n["templateName"] == "run-block" and n["type"] == "Retry"]
 done = [n for n in blocks if n["phase"] in ("Succeeded", "Failed", "Error")]
 now = [n["displayName"] for n in blocks if n["phase"] == "Running"]
 print(f"[demo] {len(done)} of {planned} blocks", *now, file=sys.stderr)

@@ -68,10 +68,15 @@ class PlanBlocksInput(TargetInput):
 
 
 class PlanBlocksOutput(Output):
-    """The campaign, and what is left to do."""
+    """The campaign, and what is left to do; what all blocks share, for the whole workflow."""
 
-    campaign: Annotated[str, Parameter(name="campaign", description="Its name in the store")]
-    where: Annotated[str, Parameter(name="where", description="Its target, JSON")]
+    campaign: Annotated[
+        str,
+        Parameter(name="campaign", global_name="campaign", description="Its name in the store"),
+    ]
+    where: Annotated[
+        str, Parameter(name="where", global_name="where", description="Its target, JSON")
+    ]
     blocks: Annotated[
         list[str], Parameter(name="blocks", description="Ids of blocks to run, in order")
     ]

@@ -74,8 +74,15 @@ def reference_problems(document: Document) -> list[str]:
     ]
     workflow = {f"workflow.parameters.{name}" for name in parameters(spec, "arguments")}
     workflow |= {f"workflow.{name}" for name in ("status", "name", "namespace", "uid")} | {"item"}
+    workflow |= {
+        f"workflow.outputs.parameters.{output['globalName']}"
+        for template in known.values()
+        for output in parameters(template, "outputs").values()
+        if "globalName" in output
+    }
     for name, template in known.items():
-        inside = workflow | {f"inputs.parameters.{n}" for n in parameters(template, "inputs")}
+        inside = workflow | ({"retries"} if "retryStrategy" in template else set())
+        inside |= {f"inputs.parameters.{n}" for n in parameters(template, "inputs")}
         inside |= {"inputs.parameters"} | {
             f"tasks.{task}.outputs.parameters.{output}"
             for task, of in tasks(template).items()

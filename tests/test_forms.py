@@ -68,6 +68,11 @@ def test_nodes_are_not_tuned_unless_somebody_asks_for_it() -> None:
     assert "payload.profile ?? 'base'" in json.dumps(rendered("request.yaml"))
 
 
+def test_the_nodes_themselves_are_measured_unless_somebody_chooses_a_plugin() -> None:
+    default = fields("plugin.yaml")["plugin"]["value"]
+    assert Catalog().plugins.load(default).baseline
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_matrix_that_takes_least_is_run_unless_somebody_chooses(form: str) -> None:
     field = fields(form)["matrix"]
@@ -127,6 +132,16 @@ def test_pods_meet_the_restricted_level(form: str) -> None:
             assert template["script"]["resources"]["limits"]
 
 
+@pytest.mark.parametrize("form", [*FORMS, "block.yaml"])
+def test_a_stage_holds_the_keys_of_what_it_asks_for_and_no_others(form: str) -> None:
+    for template in rendered(form)["spec"]["templates"]:
+        if "script" in template:
+            asked = parameters(template, "inputs")
+            mounts = [m["name"] for m in template["script"].get("volumeMounts", [])]
+            assert ("target" in mounts) == ("target" in asked), template["name"]
+            assert ("envFrom" in template["script"]) == ("store" in asked), template["name"]
+
+
 def test_the_page_of_rights_is_what_the_code_grants() -> None:
     assert PAGE.read_text(encoding="utf-8") == rights_page(), "run: make docs"
 
@@ -139,7 +154,7 @@ def test_no_role_may_do_everything_or_read_secrets() -> None:
             assert "delete" not in rule.verbs
 
 
-RUNS = sorted((REPOSITORY / "workflows" / "runs").glob("*.yaml"))
+RUNS = sorted((REPOSITORY / "workflows" / "run-examples").glob("*.yaml"))
 
 
 def filled(file: Path) -> tuple[str, dict[str, str]]:
@@ -148,6 +163,11 @@ def filled(file: Path) -> tuple[str, dict[str, str]]:
     assert run["metadata"]["name"] == file.stem
     chosen = {name: field["value"] for name, field in parameters(run["spec"], "arguments").items()}
     return run["spec"]["workflowTemplateRef"]["name"].removeprefix("cnibench-"), chosen
+
+
+def test_who_has_gitops_apply_the_folder_of_runs_changes_no_target_by_that() -> None:
+    assert RUNS, "the examples are in another folder"
+    assert [f.name for f in (REPOSITORY / "workflows" / "runs").iterdir()] == ["README.md"]
 
 
 @pytest.mark.parametrize("file", RUNS, ids=lambda file: file.stem)

@@ -11,10 +11,10 @@ from ruamel.yaml import YAML
 
 from steps.lib import generated
 from steps.pipeline import BLOCK
-from tests.argo import LEAVES, reference_problems, rendered, tasks, templates
+from tests.argo import LEAVES, parameters, reference_problems, rendered, tasks, templates
 from workflows.block import block_template
 from workflows.campaign import campaign_template, plugin_template
-from workflows.parts import STARTING
+from workflows.parts import NOT_FOLLOWED, STARTING
 from workflows.render import COMMAND, RENDERED, main, render_all
 
 TEMPLATES = {
@@ -223,3 +223,19 @@ def test_a_campaign_waits_on_while_an_api_server_starts_and_not_for_what_is_gone
     said: str, passes: bool
 ) -> None:
     assert bool(re.search(STARTING, said)) == passes
+
+
+@pytest.mark.parametrize("name", ["campaign.yaml", "plugin.yaml"])
+def test_a_block_that_is_lost_from_sight_is_followed_again_and_is_the_same_one(name: str) -> None:
+    leaf = templates(rendered(name))["run-block"]
+    assert leaf["retryStrategy"]["expression"] == NOT_FOLLOWED
+    assert leaf["resource"]["action"] == "apply"
+    assert "generateName" not in leaf["resource"]["manifest"]
+    assert list(parameters(leaf, "inputs")) == ["block"]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_nothing_runs_in_place_of_what_is_tried_again(name: str) -> None:
+    """Argo begins the next item of a fan-out while one waits to be tried again."""
+    for template in templates(rendered(name)).values():
+        assert "backoff" not in template.get("retryStrategy", {})

@@ -31,10 +31,7 @@ DESCRIPTION = (
     "Installs one plugin, applies one profile, runs the cells that are still missing, and puts "
     "everything back. To end it early use **Stop**, not Terminate: only Stop puts things back."
 )
-HELD_BY = (
-    "{{=workflow.parameters.holder == '' "
-    "? workflow.namespace + '/' + workflow.name + '/' + workflow.uid : workflow.parameters.holder}}"
-)
+HELD_BY = f"{{{{=workflow.parameters.holder == '' ? {parts.THIS} : workflow.parameters.holder}}}}"
 
 
 def block_template() -> dict[str, Any]:

@@ -31,6 +31,16 @@ COLLECT = Stage(collect_campaign)
 REPORT = Stage(write_report)
 LEAVE = Stage(leave_target)
 
+ITEM = "block"
+ARGUMENTS = {
+    "campaign": "workflow.outputs.parameters.campaign",
+    ITEM: f"inputs.parameters.{ITEM}",
+    "store": "workflow.parameters.store",
+    "target": "workflow.outputs.parameters.where",
+    "holder": parts.THIS,
+}
+"""Of a block's workflow, as expressions; ``PLAN`` puts out for the whole workflow what is its."""
+
 DEADLINE_S = 30 * 24 * 3600
 BLOCK_DEADLINE_S = 2 * block.DEADLINE_S
 """A block may first have to wait for one that was submitted by hand."""
@@ -67,6 +77,8 @@ def plugin_template() -> dict[str, Any]:
         "plugin": {
             "description": "Plugin to measure",
             **_choice(_locked(_plugins())),
+            # Who sends off the form untouched measures what all others are compared with.
+            "value": next(plugin.name for plugin in _plugins() if plugin.baseline),
         },
         "profile": _choice(Catalog().profiles.names)
         | {"description": "How nodes are tuned", "value": UNTUNED},
@@ -126,7 +138,7 @@ def _with_locks(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _campaign(known: dict[str, str]) -> None:
-    run_block = parts.run_workflow(RUN_BLOCK, block.NAME, block.PARAMETERS, BLOCK_DEADLINE_S)
+    run_block = parts.run_workflow(RUN_BLOCK, block.NAME, ITEM, ARGUMENTS, BLOCK_DEADLINE_S)
     # All are named, or a campaign with failed blocks would count as succeeded with its report.
     targets = f"{PLAN.name} {RUN_BLOCK} {COLLECT.name} {REPORT.name}"
     with DAG(name="campaign", fail_fast=False, parallelism=1, target=targets):
@@ -135,13 +147,7 @@ def _campaign(known: dict[str, str]) -> None:
         blocks = run_block(
             name=RUN_BLOCK,
             with_param=planned.get_parameter("blocks"),
-            arguments={
-                "campaign": put_out["campaign"],
-                "block": "{{item}}",
-                "store": known["store"],
-                "target": put_out["where"],
-                "holder": parts.THIS_WORKFLOW,
-            },
+            arguments={ITEM: "{{item}}"},
         )
         collected = parts.task(COLLECT, known | put_out)
         reported = parts.task(REPORT, known | put_out)

@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hera.workflows import Input, Parameter, Resource, Task
+from hera.workflows import Input, Parameter, Resource, RetryStrategy, Task
 from hera.workflows import models as m
 
 from steps.lib import pod
 from steps.pipeline import Stage, input_model
 
 STORE_SECRET = "cnibench-store"
-"""Secret whose entries become environment variables of every stage: see ``open_store``."""
+"""Secret whose entries become environment variables of stages with a store: see ``open_store``."""
 
 KUBECONFIG_MOUNT = "/run/cnibench/target"
 """Where a stage finds the Secret ``target-<name>``; its entry ``kubeconfig`` leads to it."""
@@ -34,6 +34,13 @@ STARTING = "could not find the requested resource|cannot get resource"
 """What an API server that has just started says of an object that is there, as a regular
 expression: 404 until it knows the definitions of custom resources, 403 until it knows the roles. Of
 one that is gone it says that by its name, so that a wait for that still ends."""
+
+NOT_FOLLOWED = "lastRetry.status == 'Error' || lastRetry.message contains 'no more retries'"
+"""That a leaf does not know how the workflow ended that it follows, as an expression: its pod was
+lost, or the API server took nothing from it, which Argo's executor tries for 0.3 s alone."""
+
+FOLLOW_RETRIES = 5
+"""A pod takes seconds to start, and none starts while the API server is away."""
 
 ENDED = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted")
 """Every way in which a task can have ended."""
@@ -93,26 +100,35 @@ def ended(task_name: str, states: Sequence[str] = ENDED) -> str:
     return " || ".join(f"{task_name}.{state}" for state in states)
 
 
-def run_workflow(name: str, template: str, names: Sequence[str], deadline_s: int) -> Any:
-    """A leaf that creates a workflow from another template and waits for its end.
+def run_workflow(
+    name: str, template: str, item: str, arguments: Mapping[str, str], deadline_s: int
+) -> Any:
+    """A leaf that has a workflow run from another template, and waits for its end.
+
+    However often it is tried, an item's workflow is one: its name is made of this workflow and the
+    item. The item is the leaf's only input, since Argo keeps those of each pod and of each retry.
 
     Args:
         name: Of the leaf.
         template: The WorkflowTemplate to run.
-        names: Its parameters, which become the leaf's inputs.
+        item: The input that tells the leaf's pods apart.
+        arguments: The template's parameters by name, as expressions.
         deadline_s: Limit of the wait; the other workflow goes on after it.
     """
     return Resource(
         name=name,
-        action="create",
-        inputs=[Parameter(name=n) for n in names],
-        manifest=_manifest(template, names),
+        action="apply",
+        inputs=[Parameter(name=item)],
+        manifest=_manifest(template, f"inputs.parameters.{item}", arguments),
         set_owner_reference=True,
         service_account_name="cnibench-campaign",
         # Argo's executor takes these for the end of what it waits for, unless told their words.
         pod_spec_patch=_environment_of_main({"TRANSIENT_ERROR_PATTERN": STARTING}),
         success_condition="status.phase == Succeeded",
         failure_condition="status.phase in (Failed, Error)",
+        retry_strategy=RetryStrategy(
+            limit=str(FOLLOW_RETRIES), retry_policy="Always", expression=NOT_FOLLOWED
+        ),
         active_deadline_seconds=deadline_s,
     )
 
@@ -122,22 +138,25 @@ def _environment_of_main(values: Mapping[str, str]) -> str:
     return json.dumps({"containers": [{"name": "main", "env": environment}]})
 
 
-def _manifest(template: str, names: Sequence[str]) -> str:
-    """The workflow to create. ``toJson`` quotes values, so that any text is valid YAML."""
-    arguments = "".join(
-        f"      - name: {name}\n        value: {{{{=toJson(inputs.parameters.{name})}}}}\n"
-        for name in names
+def _manifest(template: str, item: str, arguments: Mapping[str, str]) -> str:
+    """The workflow to run. ``toJson`` quotes values, so that any text is valid YAML."""
+    # Argo labels pods with the name: at most 63 characters.
+    begin = "sprig.trunc(52, sprig.replace('.', '-', workflow.name))"
+    end = f"sprig.trunc(10, sprig.sha256sum(workflow.uid + {item}))"
+    values = "".join(
+        f"      - name: {name}\n        value: {{{{=toJson({expression})}}}}\n"
+        for name, expression in arguments.items()
     )
     return (
         "apiVersion: argoproj.io/v1alpha1\n"
         "kind: Workflow\n"
         "metadata:\n"
-        '  generateName: "{{workflow.name}}-"\n'
+        f"  name: {{{{={begin} + '-' + {end}}}}}\n"
         "spec:\n"
         "  workflowTemplateRef:\n"
         f"    name: {template}\n"
         "  arguments:\n"
-        "    parameters:\n" + arguments
+        "    parameters:\n" + values
     )
 
 
@@ -171,11 +190,12 @@ def metadata(title: str, description: str, labels: dict[str, str]) -> m.Workflow
     )
 
 
-THIS_WORKFLOW = "{{workflow.namespace}}/{{workflow.name}}/{{workflow.uid}}"
+THIS = "workflow.namespace + '/' + workflow.name + '/' + workflow.uid"
+THIS_WORKFLOW = f"{{{{={THIS}}}}}"
 
 
 def finished(document: dict[str, Any], target: str, holder: str = THIS_WORKFLOW) -> dict[str, Any]:
-    """Give every stage its rights: store and target, and nothing on this cluster.
+    """Give every stage its rights: the store and the target that it asks for, nothing else.
 
     Args:
         document: The template.
@@ -186,16 +206,22 @@ def finished(document: dict[str, Any], target: str, holder: str = THIS_WORKFLOW)
     spec["securityContext"] = POD_SECURITY
     secret = {"secretName": f"target-{target}", "optional": True}
     spec["volumes"] = [{"name": "target", "secret": secret}]
-    for script in (t["script"] for t in spec["templates"] if "script" in t):
+    for template in (t for t in spec["templates"] if "script" in t):
+        script = template["script"]
+        if "retryStrategy" in template:
+            script["env"].append({"name": pod.RETRIES, "value": "{{retries}}"})
         script["env"] += [
             {"name": "HOME", "value": HOME},
-            {"name": "KUBECONFIG", "value": f"{KUBECONFIG_MOUNT}/kubeconfig"},
             {"name": pod.HOLDER, "value": holder},
         ]
-        script["envFrom"] = [{"secretRef": {"name": STORE_SECRET, "optional": True}}]
-        script["volumeMounts"] = [
-            {"name": "target", "mountPath": KUBECONFIG_MOUNT, "readOnly": True}
-        ]
+        script["volumeMounts"] = []
+        inputs = {parameter["name"] for parameter in template["inputs"]["parameters"]}
+        if "store" in inputs:
+            script["envFrom"] = [{"secretRef": {"name": STORE_SECRET, "optional": True}}]
+        if "target" in inputs:
+            script["env"].append({"name": "KUBECONFIG", "value": f"{KUBECONFIG_MOUNT}/kubeconfig"})
+            mount = {"name": "target", "mountPath": KUBECONFIG_MOUNT, "readOnly": True}
+            script["volumeMounts"].append(mount)
         script["securityContext"] = CONTAINER_SECURITY
         script["resources"] = RESOURCES
     return document

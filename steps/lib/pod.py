@@ -7,6 +7,9 @@ from pathlib import Path
 HOLDER = "CNIBENCH_HOLDER"
 """Environment variable that names the workflow: pods of one workflow hold the target together."""
 
+RETRIES = "CNIBENCH_RETRIES"
+"""Environment variable that counts how often Argo has tried this pod again, if it may be."""
+
 TERMINATION_LOG = Path("/dev/termination-log")
 """The kubelet takes a container's message from here, and Argo makes it that of the node."""
 
@@ -27,6 +30,11 @@ def configure_logging() -> None:
 def holder() -> str | None:
     """Who holds the target while this process runs; None outside of Argo."""
     return os.environ.get(HOLDER) if is_one() else None
+
+
+def retries() -> int | None:
+    """How often this pod was tried again; None where it is not."""
+    return int(os.environ[RETRIES]) if RETRIES in os.environ else None
 
 
 def say(message: str) -> None:

@@ -2,12 +2,12 @@
 
 import functools
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, TypeVar
 
 from hera.workflows import Artifact, Input, Output, Parameter, RetryStrategy, script
-from hera.workflows.models import Backoff, IntOrString
 
 from steps.lib import pod
 from steps.lib.catalog import Catalog
@@ -64,6 +64,10 @@ class BlockInput(Input):
         return open_context(self.campaign, self.block, self.store, self.target)
 
 
+PAUSES_S = (10.0, 120.0)
+"""Before a first and a second further try: for a moment's trouble, and longer than a server takes
+to start."""
+
 InputT = TypeVar("InputT", bound=Input)
 OutputT = TypeVar("OutputT", bound=Output)
 
@@ -86,8 +90,6 @@ def stage(
     retry = RetryStrategy(
         limit=str(retries),
         retry_policy="Always",
-        # Once soon, for a moment's trouble; once after longer than a server takes to start.
-        backoff=Backoff(duration="10s", factor=IntOrString(root="12")),
         expression=(
             "lastRetry.status == 'Error' || "
             f"asInt(lastRetry.exitCode) == {TransientError.exit_code}"
@@ -108,6 +110,8 @@ def stage(
                     raise
                 LOG.error("stage=%s status=%s %s", function.__name__, error.exit_code, error)
                 pod.say(str(error))
+                if isinstance(error, TransientError):
+                    _pause()
                 raise SystemExit(error.exit_code) from error
 
         run.retries = retries  # type: ignore[attr-defined]
@@ -122,6 +126,17 @@ def stage(
         return decorated
 
     return decorate
+
+
+def _pause() -> None:
+    """Wait in the pod for what may pass, when Argo tries it again.
+
+    Were Argo to wait (``backoff``), it would begin the next item of a fan-out meanwhile, and the
+    cells would not be measured in their order.
+    """
+    retries = pod.retries()
+    if retries is not None and retries < len(PAUSES_S):
+        time.sleep(PAUSES_S[retries])
 
 
 def retries_of(stage: Callable[..., Any]) -> int:

@@ -71,17 +71,36 @@ class Argo:
         headers = {"Authorization": self.environment["ARGO_TOKEN"]}
         return urllib3.request("GET", url, headers=headers, timeout=30)
 
+    def form(self, template: str) -> Document:
+        """A template as the UI reads it to show its form."""
+        found = self.request("GET", f"/api/v1/workflow-templates/{NAMESPACE}/{template}")
+        assert found["status_code"] == 200, found
+        return found
+
     def submit(self, template: str, **chosen: str) -> str:
         """Send off a form as the UI does; the name of the workflow."""
+        made = self.send(template, **chosen)
+        assert made["status_code"] == 200, made
+        return str(made["metadata"]["name"])
+
+    def send(self, template: str, **chosen: str) -> Document:
+        """What the server answers to a form with these fields filled, the others as they come."""
+        form = self.form(template)
+        fields = {p["name"]: p["value"] for p in form["spec"]["arguments"]["parameters"]}
+        assert not chosen.keys() - fields.keys(), "the form has no such field"
+        filled = fields | chosen
+        options = {
+            "parameters": [f"{name}={value}" for name, value in filled.items()],
+            "entryPoint": form["spec"]["entrypoint"],
+            "labels": "submit-from-ui=true",
+        }
         body = {
             "namespace": NAMESPACE,
             "resourceKind": "WorkflowTemplate",
             "resourceName": template,
-            "submitOptions": {"parameters": [f"{name}={value}" for name, value in chosen.items()]},
+            "submitOptions": options,
         }
-        made = self.request("POST", f"/api/v1/workflows/{NAMESPACE}/submit", body)
-        assert made["status_code"] == 200, made
-        return str(made["metadata"]["name"])
+        return self.request("POST", f"/api/v1/workflows/{NAMESPACE}/submit", body)
 
     def workflow(self, name: str) -> Document:
         """A workflow with its status."""
@@ -170,7 +189,9 @@ SMALL = {"plugin": "bridge-routes", "matrix": "smoke", "repeats": "1"}
 """Three cells of a second."""
 
 
-def in_mid_cell(argo: Argo, api: Api, chosen: dict[str, str], stored: int = 0) -> tuple[str, str]:
+def in_mid_cell(
+    argo: Argo, api: Api, chosen: dict[str, str], *, stored: int = 0, stopped: bool = False
+) -> tuple[str, str]:
     """A campaign of which a cell is being measured: its name, and that of its block's workflow.
 
     Args:
@@ -178,8 +199,9 @@ def in_mid_cell(argo: Argo, api: Api, chosen: dict[str, str], stored: int = 0) -
         api: The target's.
         chosen: In the form.
         stored: How many cells of the campaign must be stored before.
+        stopped: Whether it is stopped as soon as its block is there.
     """
-    found = in_the_middle(argo, "run-cells", **chosen)
+    found = in_the_middle(argo, "run-cells", chosen, stopped=stopped)
     cells = f"select count(*) from measurements where campaign = '{chosen['name']}'"
     if stored:
         argo.until(lambda: select(argo, cells) >= [(stored,)], f"{stored} cells are stored")
@@ -188,11 +210,18 @@ def in_mid_cell(argo: Argo, api: Api, chosen: dict[str, str], stored: int = 0) -
     return found
 
 
-def in_the_middle(argo: Argo, stage: str, **chosen: str) -> tuple[str, str]:
-    """A campaign of which a stage's pod runs: its name, and that of its block's workflow."""
+def in_the_middle(
+    argo: Argo, stage: str, chosen: dict[str, str], *, stopped: bool = False
+) -> tuple[str, str]:
+    """A campaign of which a stage's pod runs: its name, and that of its block's workflow.
+
+    With ``stopped`` it is stopped as soon as its block is there.
+    """
     campaign = argo.submit("cnibench-plugin", **SMALL | chosen)
     argo.until(lambda: len(argo.blocks(campaign)) == 1, "a block starts")
     block = argo.blocks(campaign)[0]["metadata"]["name"]
+    if stopped:
+        argo.tell(campaign, "stop")
 
     def runs() -> bool:
         return any(n["phase"] == "Running" for n in nodes(argo.workflow(block), stage))
@@ -222,16 +251,16 @@ def messages(workflow: Document) -> str:
 
 
 @contextmanager
-def without_secret(argo: Argo, name: str) -> Iterator[Document]:
-    """A Secret of the pipeline taken away for a while; what it was, to make another of it."""
-    secret = argo.get("secret", name)
+def without(argo: Argo, kind: str, name: str) -> Iterator[Document]:
+    """An object of the pipeline taken away for a while; what it was, to make another of it."""
+    was = argo.get(kind, name)
     for field in ("resourceVersion", "uid", "creationTimestamp"):
-        del secret["metadata"][field]
-    argo.kubectl("delete", "secret", "-n", "argo", name)
+        del was["metadata"][field]
+    argo.kubectl("delete", kind, "-n", "argo", name)
     try:
-        yield copy.deepcopy(secret)
+        yield copy.deepcopy(was)
     finally:
-        argo.kubectl("apply", "-n", "argo", "-f", "-", given=json.dumps(secret))
+        argo.kubectl("apply", "-n", "argo", "-f", "-", given=json.dumps(was))
 
 
 @cache

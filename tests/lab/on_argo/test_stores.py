@@ -1,10 +1,11 @@
-"""A campaign on Argo whose store is slow, then full: what was stored is whole, and it is said."""
+"""A campaign on Argo whose store is slow, then full: it is said, and with more room it goes on."""
 
 import base64
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.lab.on_argo.argo import (
     in_the_middle,
     messages,
     nodes,
-    without_secret,
+    without,
 )
 
 pytestmark = [
@@ -32,6 +33,7 @@ pytestmark = [
 
 NAME = "small-store"
 BLOCK = "host-network.base.r1"
+CHOSEN = SMALL | {"plugin": "host-network", "name": NAME, "store": f"s3://{BUCKET}"}
 LATE_S = 1.5
 (NODE,) = MGMT.nodes
 
@@ -43,12 +45,12 @@ class Small:
     lab: Lab
     server: Server
 
-    def cells(self) -> dict[str, str]:
-        """Status of each cell that is stored."""
+    def cells(self) -> dict[str, dict[str, Any]]:
+        """The row of each cell that is stored."""
         with netns.inside(self.lab.namespaces[NODE.name]):
             found = sorted(measured_cells(self.server.store, NAME, BLOCK))
             rows = [read_measurement(self.server.store, NAME, BLOCK, cell) for cell in found]
-        return {row["cell"]: row["status"] for row in rows if row}
+        return {row["cell"]: row for row in rows if row}
 
 
 @contextmanager
@@ -60,7 +62,7 @@ def store_at(argo: Argo, place: tuple[str, int]) -> Iterator[None]:
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": KEY,
     }
-    with without_secret(argo, "cnibench-store") as secret:
+    with without(argo, "secret", "cnibench-store") as secret:
         secret["data"] |= {n: base64.b64encode(v.encode()).decode() for n, v in settings.items()}
         argo.kubectl("apply", "-n", "argo", "-f", "-", given=json.dumps(secret))
         yield
@@ -81,8 +83,7 @@ def ended(
             way = stack.enter_context(slow_way(NODE.address, server.place))
         stack.enter_context(store_at(argo, way.place))
         small = Small(lab, server)
-        chosen = SMALL | {"plugin": "host-network", "name": NAME, "store": f"s3://{BUCKET}"}
-        campaign, block = in_the_middle(argo, "run-cells", **chosen)
+        campaign, block = in_the_middle(argo, "run-cells", CHOSEN)
         way.late_s = LATE_S
         argo.until(lambda: bool(small.cells()), "a cell is stored", every_s=0.2)
         server.fill()
@@ -106,3 +107,18 @@ def test_a_store_that_is_slow_and_then_full_is_said_in_words_and_keeps_what_it_h
     assert nodes(block, "remove-plugin")[-1]["phase"] == "Succeeded", messages(block)
     assert api.get(api.core.read_namespace, NAMESPACE) is None, "the target is left as it was"
     assert len(small.cells()) == 1
+
+
+def test_with_more_room_the_same_name_runs_what_is_missing(
+    argo: Argo, ended: tuple[Document, Small]
+) -> None:
+    _, small = ended
+    ((cell, before),) = small.cells().items()
+    small.server.enlarge()
+    campaign = argo.end(argo.submit("cnibench-plugin", **CHOSEN))
+    (block,) = argo.blocks(campaign["metadata"]["name"])
+    assert campaign["status"]["phase"] == "Succeeded", messages(campaign) + messages(block)
+    assert [n["displayName"] for n in nodes(block, "run-cells")] == ["cells-2-3-of-3"]
+    after = small.cells()
+    assert len(after) == 3
+    assert after[cell] == before, "what was stored is as it was"

@@ -1,0 +1,79 @@
+"""A campaign of several blocks: one after the other, whatever becomes of the one before."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from tests.lab.on_argo.argo import Argo, Document, messages, nodes, select, without
+
+pytestmark = pytest.mark.lab
+
+NAME = "many-blocks"
+CHOSEN = {"plugins": "host-network, bridge-routes", "matrix": "smoke", "repeats": "1", "name": NAME}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A campaign after its end, and its blocks in the order in which they were begun."""
+
+    campaign: Document
+    blocks: list[Document]
+
+
+@pytest.fixture(scope="module")
+def ran(argo: Argo) -> Ran:
+    """Its first block cannot be made at first, is then lost from sight, and is stopped."""
+
+    def following() -> list[Document]:
+        return nodes(argo.workflow(campaign), "run-block")
+
+    # As an API server that has just started, which knows no roles yet.
+    with without(argo, "rolebinding", "cnibench-campaign"):
+        campaign = argo.submit("cnibench-campaign", **CHOSEN)
+        argo.until(lambda: any(n["phase"] == "Failed" for n in following()), "no block is made")
+    argo.until(lambda: bool(argo.blocks(campaign)), "a block is made")
+    (first,) = argo.blocks(campaign)
+    pods = f"workflows.argoproj.io/workflow={campaign}"
+    argo.kubectl("delete", "pod", "-n", "argo", "-l", pods, "--field-selector=status.phase=Running")
+    argo.until(lambda: len(following()) == 3, "it is followed again")
+    block = first["metadata"]["name"]
+    argo.until(lambda: bool(nodes(argo.workflow(block), "verify-plugin")), "its plugin is there")
+    argo.tell(block, "stop")
+    ended = argo.end(campaign)
+    return Ran(ended, argo.blocks(campaign))
+
+
+def test_a_block_is_made_once_and_followed_to_its_end(ran: Ran) -> None:
+    """Whether it could not be made at first, or the pod that waits for it was lost."""
+    refused, lost, followed = nodes(ran.campaign, "run-block")[:3]
+    assert "cannot get resource" in refused["message"], refused["message"]
+    assert lost["phase"] == "Error"
+    assert "failure condition" in followed["message"], "a block that failed is not run again"
+    assert len(ran.blocks) == 2
+
+
+def test_its_blocks_are_in_the_planned_order_and_never_two_at_once(argo: Argo, ran: Ran) -> None:
+    first, second = (block["status"] for block in ran.blocks)
+    assert first["phase"] == "Failed"
+    assert first["finishedAt"] <= second["startedAt"]
+    planned = nodes(ran.campaign, "plan-blocks")[-1]["outputs"]["parameters"]
+    (order,) = (json.loads(p["value"]) for p in planned if p["name"] == "blocks")
+    begun = [block["spec"]["arguments"]["parameters"] for block in ran.blocks]
+    assert [next(p["value"] for p in of if p["name"] == "block") for of in begun] == order
+
+
+def test_a_failed_block_stops_no_other_and_fails_its_campaign(
+    argo: Argo, api: Api, ran: Ran
+) -> None:
+    _, second = ran.blocks
+    assert second["status"]["phase"] == "Succeeded", messages(second)
+    assert [n["progress"] for n in nodes(second, "run-cells")] == ["3/3"]
+    assert ran.campaign["status"]["phase"] == "Failed"
+    (report,) = nodes(ran.campaign, "write-report")
+    shown = argo.artifact(ran.campaign, report, "report").data.decode()
+    assert "it was ended before" in shown, "the report says what became of the first"
+    blocks = f"select status from blocks where campaign = '{NAME}' order by started_at"
+    assert select(argo, blocks) == [("failed",), ("ok",)]
+    assert api.get(api.core.read_namespace, NAMESPACE) is None
