@@ -8,6 +8,7 @@ from steps.lib.gates import Evidence
 from steps.lib.models import Cell, Limits
 from steps.lib.reading import Ends, Reading, Window
 from steps.lib.targets.observations import Counters, CpuTimes, DeviceCounters, Instant
+from steps.lib.targets.proc import Modes
 from steps.lib.targets.protocol import Endpoint, Node
 from steps.lib.traffic import asked, tool_for
 from steps.lib.traffic.protocol import Interval, ToolRecord
@@ -45,18 +46,13 @@ def cpu(
     foreign: dict[str, float] | None = None,
     instants: dict[str, Instant] | None = None,
 ) -> CpuTimes:
-    """Of one kernel with two CPUs, unless instants of nodes are given."""
-    return CpuTimes(
-        instants=instants or {"n1": Instant(at_s, "kernel", 2, clock_s=1e9 + at_s)},
-        user_s=0.0,
-        system_s=0.0,
-        idle_s=idle_s,
-        iowait_s=0.0,
-        irq_s=0.0,
-        softirq_s=0.0,
-        steal_s=steal_s,
-        foreign=foreign or {},
-    )
+    """Of one kernel with two CPUs, unless instants are given: then of the node with most CPUs."""
+    instants = instants or {"n1": Instant(at_s, "kernel", 2, clock_s=1e9 + at_s)}
+    told = {instant.kernel: node for node, instant in reversed(instants.items())}
+    largest = max(told.values(), key=lambda node: instants[node].cpus)
+    modes = {node: Modes(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0) for node in told.values()}
+    modes[largest] = modes[largest]._replace(idle_s=idle_s, steal_s=steal_s)
+    return CpuTimes(instants, modes, foreign or {})
 
 
 def window(ends: Ends, moved: dict[str, dict[str, int]]) -> Window:

@@ -194,6 +194,14 @@ def test_classes_of_environments_never_mix_even_when_labels_are_asked_for(tmp_pa
     assert "never mix" in str(line["reason"])
 
 
+def test_emulated_nodes_are_never_compared(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    fill(open_store(store), {"a": SAME, "b": SLOW}, environment_class="emulated")
+    _, (line,), _ = compare(store, "a", "b")
+    assert line["verdict"] == "not_comparable"
+    assert "emulated nodes" in str(line["reason"])
+
+
 def test_known_changes_fail_nothing_until_they_grow_or_expire(tmp_path: Path, folder: str) -> None:
     fill(open_store(folder), {"a": SAME, "b": SLOW})
     file = tmp_path / "known.yaml"

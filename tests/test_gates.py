@@ -157,7 +157,7 @@ def test_nodes_of_one_kernel_have_its_cpus_once() -> None:
 def test_cycles_are_those_of_one_life_of_who_counts_them() -> None:
     def counted(generation: int, cycles: int) -> CpuTimes:
         instants = {"n1": Instant(float(cycles), "one", 2, generation)}
-        return replace(cpu(0, instants=instants), cycles=cycles)
+        return replace(cpu(0, instants=instants), cycles={"n1": cycles})
 
     assert CpuUse(counted(1, 10), counted(1, 25)).cycles == 15
     assert CpuUse(counted(1, 10), counted(2, 25)).cycles is None

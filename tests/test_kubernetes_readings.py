@@ -5,9 +5,11 @@ from typing import Any, cast
 from kubernetes.client import V1ObjectMeta, V1Pod, V1PodList
 
 from steps.lib.reading import CpuUse
+from steps.lib.row import node_cost
 from steps.lib.targets.kubernetes.agents import Answer
 from steps.lib.targets.kubernetes.api import Api
 from steps.lib.targets.kubernetes.readings import Strangers, cpu_times
+from steps.lib.targets.kubernetes.sampling import Owners
 from steps.lib.targets.observations import CpuTimes
 
 MODES = ("user_s", "system_s", "idle_s", "iowait_s", "irq_s", "softirq_s", "steal_s")
@@ -47,7 +49,8 @@ def put_together(**answers: Answer) -> CpuTimes:
     cluster = Cluster()
     cluster.core = cast(Any, cluster)
     strangers = Strangers(cast(Api, cluster), lambda: ["plugin-operator"])
-    return cpu_times(answers, {"client": ["c1"]}, strangers)
+    owners = Owners(strangers.named, ["plugin-operator"], [])
+    return cpu_times(answers, {"client": ["c1"]}, strangers, owners.plugins)
 
 
 def test_two_kernels_are_read_each_at_its_own_instant() -> None:
@@ -56,6 +59,23 @@ def test_two_kernels_are_read_each_at_its_own_instant() -> None:
     use = CpuUse(first, last)
     assert (use.spans_s, last.cpus) == ({"n1": 10.0, "n2": 10.5}, 8)
     assert use.busy_s == 4 * 10.0 + 4 * 10.5 - 70.0
+
+
+def test_nodes_are_told_apart_and_estimated_each_by_its_own_frequency() -> None:
+    first = put_together(n1=answer(5.0, 0.0), n2=answer(900.0, 0.0, "two"))
+    last = put_together(n1=answer(15.0, 30.0, softirq_s=1.0), n2=answer(910.0, 36.0, "two"))
+    use = CpuUse(first, last).nodes
+    assert [(n, u.cpus, u.busy_s) for n, u in use.items()] == [("n1", 4, 10.0), ("n2", 4, 4.0)]
+    fast, slow = (node_cost(node, use[node], {"n1": 3e9, "n2": 1e9}.get) for node in use)
+    assert (fast["softirq_s"], fast["cycles"], slow["cycles"]) == (1.0, 30e9, 4e9)
+    assert node_cost("n1", use["n1"], lambda _: None)["cycles"] is None
+
+
+def test_the_plugins_pods_are_counted_one_by_one() -> None:
+    of_plugin = "0a1"
+    before = put_together(n1=answer(1.0, 0.0, pods={of_plugin: 2.0, "0a3": 1.0}))
+    after = put_together(n1=answer(2.0, 0.0, pods={of_plugin: 2.5, "0a3": 9.0}))
+    assert CpuUse(before, after).plugin_s == 0.5
 
 
 def test_of_two_nodes_of_one_kernel_the_first_counts() -> None:

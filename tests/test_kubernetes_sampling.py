@@ -19,6 +19,7 @@ from steps.lib.targets.kubernetes.sampling import NodesSampling, Owners, samplin
 from steps.lib.targets.namespaces import cgroups
 from steps.lib.targets.namespaces.programs import DIE_WITH_PARENT
 from steps.lib.targets.observations import CpuTimes, Instant, Sampled
+from steps.lib.targets.proc import Modes
 from tests.agent_nodes import AgentNode, agent_node
 
 pytestmark = pytest.mark.namespaces
@@ -60,10 +61,8 @@ class OneAgent:
 
 
 def times(*at_s: float) -> list[CpuTimes]:
-    modes: dict[str, Any] = dict.fromkeys(
-        ("user_s", "system_s", "idle_s", "iowait_s", "irq_s", "softirq_s", "steal_s"), 0.0
-    )
-    return [CpuTimes({"n1": Instant(at, "kernel", 2)}, **modes, foreign={}) for at in at_s]
+    modes = {"n1": Modes(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)}
+    return [CpuTimes({"n1": Instant(at, "kernel", 2)}, modes, foreign={}) for at in at_s]
 
 
 @contextmanager

@@ -35,9 +35,13 @@ STARTING = "could not find the requested resource|cannot get resource"
 expression: 404 until it knows the definitions of custom resources, 403 until it knows the roles. Of
 one that is gone it says that by its name, so that a wait for that still ends."""
 
-NOT_FOLLOWED = "lastRetry.status == 'Error' || lastRetry.message contains 'no more retries'"
+NOT_FOLLOWED = (
+    "lastRetry.status == 'Error' || lastRetry.message contains 'context canceled' || "
+    "lastRetry.message contains 'no more retries'"
+)
 """That a leaf does not know how the workflow ended that it follows, as an expression: its pod was
-lost, or the API server took nothing from it, which Argo's executor tries for 0.3 s alone."""
+lost, or was told to end, or the API server took nothing from it, which Argo's executor tries for
+0.3 s alone."""
 
 FOLLOW_RETRIES = 5
 """A pod takes seconds to start, and none starts while the API server is away."""

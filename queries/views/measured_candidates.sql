@@ -39,6 +39,8 @@ final as (
         coalesce(blocks, 0) as blocks,
         case
             when blocks > 0 then null
+            when environment_class = 'emulated'
+                then 'emulated nodes: they show that it works, and nothing of its speed'
             when blocks_without_rate > 0
                 then 'its runs have no rate: objects of another version lack it'
             else coalesce(

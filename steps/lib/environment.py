@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 
 from steps.lib.tables import METHOD_VERSION
@@ -32,3 +33,14 @@ def environment_fingerprint(target: Target) -> str:
         "settings": kept_settings(target),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def nominal_hz(target: Target) -> Callable[[str], float | None]:
+    """Gives the nominal frequency of a node's CPUs, where the node tells it.
+
+    Where nodes are namespaces of one machine, readings are of that machine and not of a node: it is
+    every node's then.
+    """
+    nodes = target.nodes()
+    known = {node.name: target.facts(node).cpu_nominal_hz for node in nodes}
+    return lambda name: known.get(name, known[nodes[0].name])

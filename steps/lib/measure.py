@@ -12,6 +12,7 @@ from steps.lib import beside
 from steps.lib import evidence as look
 from steps.lib import gates as validity
 from steps.lib.context import Context
+from steps.lib.environment import nominal_hz
 from steps.lib.gates.state import connections_tracked
 from steps.lib.measured import Measured
 from steps.lib.models import PATHS, NoDropSearch
@@ -238,9 +239,9 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
         columns["reason"] = f"{failure.gate}: {failure.evidence}"
     window, record = evidence.window, evidence.record
     if columns["status"] == "ok" and window and record:
-        facts = context.target.facts(context.target.nodes()[0])
+        hz = nominal_hz(context.target)
         columns |= record_columns(record)
-        columns |= cost_columns(window, evidence.cell.traffic, facts, state.idle_busy_cpus)
+        columns |= cost_columns(window, evidence.cell.traffic, hz, state.idle_busy_cpus)
         columns |= beside_columns(evidence.beside, window, record)
     elif record:
         columns |= {"tool": record.tool, "tool_version": record.version}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from steps.lib.models import DeviceRef
 from steps.lib.targets.observations import Counters, CpuTimes, DeviceCounters
+from steps.lib.targets.proc import Modes
 from steps.lib.targets.protocol import Endpoint, Node, Target
 
 LOOPBACKS = {"ipv4": "127.0.0.1", "ipv6": "::1"}
@@ -76,6 +77,35 @@ def read(target: Target, ends: Ends) -> Reading:
 
 
 @dataclass(frozen=True)
+class NodeUse:
+    """What the CPUs of a node did in a window, in CPU seconds; cycles where they were counted."""
+
+    cpus: int
+    window_s: float
+    modes: Modes
+    cycles: int | None
+
+    @property
+    def busy_s(self) -> float:
+        """CPU seconds spent: capacity - idle - iowait - steal.
+
+        Not the sum of the busy modes: those are sampled by tick and miss short work, up to a third
+        of it for request/response (measurement method, section 5.1).
+        """
+        modes = self.modes
+        unused_s = modes.idle_s + modes.iowait_s + modes.steal_s
+        return max(0.0, self.cpus * self.window_s - unused_s)
+
+
+def _grown_s(first: Mapping[str, float], last: Mapping[str, float]) -> float:
+    """CPU seconds of each by itself: one that ended would take along what it used before.
+
+    One that came is counted whole, since it began within this time.
+    """
+    return sum(max(0.0, used_s - first.get(name, 0.0)) for name, used_s in last.items())
+
+
+@dataclass(frozen=True)
 class CpuUse:
     """What the CPUs of all nodes together did between two readings."""
 
@@ -113,20 +143,30 @@ class CpuUse:
         return self.capacity_s / self.last.cpus
 
     @property
+    def nodes(self) -> dict[str, "NodeUse"]:
+        """What each kernel's CPUs did, by the node that tells of them."""
+        cycles = self.cycles_by_node
+        return {
+            node: NodeUse(
+                self.last.instants[node].cpus,
+                self.spans_s[node],
+                Modes(*(after - before for before, after in zip(first, last, strict=True))),
+                cycles.get(node),
+            )
+            for node, last in self.last.modes.items()
+            for first in (self.first.modes[node],)
+        }
+
+    @property
     def used_s(self) -> dict[str, float]:
         """CPU seconds by mode."""
-        modes = ("user", "system", "idle", "iowait", "irq", "softirq", "steal")
-        return {m: getattr(self.last, f"{m}_s") - getattr(self.first, f"{m}_s") for m in modes}
+        used = [node.modes for node in self.nodes.values()]
+        return {m.removesuffix("_s"): sum(getattr(u, m) for u in used) for m in Modes._fields}
 
     @property
     def busy_s(self) -> float:
-        """CPU seconds spent: capacity - idle - iowait - steal.
-
-        Not the sum of the busy modes: those are sampled by tick and miss short work, up to a third
-        of it for request/response (measurement method, section 5.1).
-        """
-        used = self.used_s
-        return max(0.0, self.capacity_s - used["idle"] - used["iowait"] - used["steal"])
+        """CPU seconds spent."""
+        return sum(node.busy_s for node in self.nodes.values())
 
     @property
     def steal_percent(self) -> float:
@@ -135,13 +175,13 @@ class CpuUse:
 
     @property
     def foreign_s(self) -> float:
-        """CPU seconds of what is not ours, without the share of ``vanished``.
+        """CPU seconds of what is not ours, without the share of ``vanished``."""
+        return _grown_s(self.first.foreign, self.last.foreign)
 
-        Of each stranger by itself: one that ended would take what it used before with it, down to
-        below zero. One that came is counted whole, since it began within this time.
-        """
-        first, last = self.first.foreign, self.last.foreign
-        return sum(max(0.0, used_s - first.get(name, 0.0)) for name, used_s in last.items())
+    @property
+    def plugin_s(self) -> float:
+        """CPU seconds of the plugin's pods."""
+        return _grown_s(self.first.plugin, self.last.plugin)
 
     @property
     def vanished(self) -> list[str]:
@@ -173,11 +213,18 @@ class CpuUse:
         }
 
     @property
+    def cycles_by_node(self) -> dict[str, int]:
+        """Cycles by hardware counters; none where they were not counted all the time."""
+        first, last = self.first.cycles, self.last.cycles
+        if self.begun_anew or first.keys() != last.keys():
+            return {}
+        return {node: count - first[node] for node, count in last.items()}
+
+    @property
     def cycles(self) -> int | None:
-        """Cycles by hardware counters, or None where they were not counted all the time."""
-        if self.first.cycles is None or self.last.cycles is None or self.begun_anew:
-            return None
-        return self.last.cycles - self.first.cycles
+        """Those of all nodes, or None."""
+        counted = self.cycles_by_node
+        return sum(counted.values()) if counted else None
 
 
 @dataclass(frozen=True)

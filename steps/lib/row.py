@@ -1,17 +1,21 @@
 """Making a row of the table ``measurements`` from what was read; no judgement in here."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from steps.lib.beside import Ran
 from steps.lib.components import classifier
 from steps.lib.models import Stream, Traffic, UdpStream
 from steps.lib.models.components import IDLE
-from steps.lib.reading import Window
+from steps.lib.reading import NodeUse, Window
+from steps.lib.tables import NODE_MODES
 from steps.lib.targets.observations import Sampled
-from steps.lib.targets.protocol import NodeFacts, Population
+from steps.lib.targets.protocol import Population
 from steps.lib.traffic.protocol import ToolRecord
+
+NominalHz = Callable[[str], float | None]
+"""Nominal frequency of a node's CPUs by its name; None where the node does not tell."""
 
 FIRST_PAIR_ONLY = (
     "sent_bits_per_s",
@@ -49,16 +53,23 @@ def record_columns(record: ToolRecord) -> dict[str, Any]:
 
 
 def cost_columns(
-    window: Window, traffic: Traffic, facts: NodeFacts, idle_busy_cpus: float | None
+    window: Window, traffic: Traffic, nominal_hz: NominalHz, idle_busy_cpus: float | None
 ) -> dict[str, Any]:
     """What the window cost, all nodes together.
 
     Cycles are counted where there is hardware for it, else estimated as busy CPU-seconds times
     nominal frequency; the two are never compared (Qi et al. 2020; measurement method, section 5).
+
+    Args:
+        window: The measured one.
+        traffic: The cell's.
+        nominal_hz: Of the CPUs of each node.
+        idle_busy_cpus: Of all nodes, without traffic.
     """
     cpu, used = window.cpu, window.cpu.used_s
-    counted = cpu.cycles
-    cycles = float(counted) if counted is not None else _estimated_cycles(window, facts)
+    by_node = [node_cost(node, use, nominal_hz) for node, use in cpu.nodes.items()]
+    each = [node["cycles"] for node in by_node]
+    cycles = None if None in each else sum(each)
     packets, source = packets_of(window, traffic)
     return {
         "started_at": window.first.at,
@@ -68,10 +79,12 @@ def cost_columns(
         **{f"cpu_{mode}_s": used[mode] for mode in ("user", "system", "irq", "softirq", "steal")},
         "cpu_client_s": cpu.group_s("client"),
         "cpu_server_s": cpu.group_s("server"),
+        "cpu_plugin_s": cpu.plugin_s,
         "cpu_foreign_s": cpu.foreign_s,
         "cpu_idle_baseline_s": None if idle_busy_cpus is None else idle_busy_cpus * cpu.wall_s,
+        "cpu_by_node": by_node,
         "cycles": cycles,
-        "cycles_source": "estimate" if counted is None else "perf",
+        "cycles_source": "estimate" if cpu.cycles is None else "perf",
         "packets": packets,
         "packets_source": source,
         "cycles_per_packet": cycles / packets if packets and cycles is not None else None,
@@ -143,8 +156,19 @@ def component_columns(sampled: Sampled, frequency_hz: int) -> dict[str, Any]:
     }
 
 
-def _estimated_cycles(window: Window, facts: NodeFacts) -> float | None:
-    return None if facts.cpu_nominal_hz is None else window.cpu.busy_s * facts.cpu_nominal_hz
+def node_cost(node: str, use: NodeUse, nominal_hz: NominalHz) -> dict[str, Any]:
+    """A node's part; its cycles are estimated by its own frequency where they are not counted."""
+    hz = nominal_hz(node)
+    estimated = None if hz is None else use.busy_s * hz
+    modes = {name: getattr(use.modes, name) for name in NODE_MODES}
+    return {
+        "node": node,
+        "cpus": use.cpus,
+        "window_s": use.window_s,
+        "busy_s": use.busy_s,
+        **modes,
+        "cycles": estimated if use.cycles is None else float(use.cycles),
+    }
 
 
 def packets_received(window: Window, traffic: Traffic) -> int:

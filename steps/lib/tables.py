@@ -165,6 +165,14 @@ REJECTED = pa.struct(
     ]
 )
 
+NODE_MODES = ("user_s", "system_s", "irq_s", "softirq_s", "steal_s")
+NODE_CPU = pa.struct(
+    [
+        ("node", pa.string()),
+        ("cpus", pa.int64()),
+        *((name, pa.float64()) for name in ("window_s", "busy_s", *NODE_MODES, "cycles")),
+    ]
+)
 COMPONENT = pa.struct([("component", pa.string()), ("samples", pa.int64())])
 
 MEASUREMENTS = (
@@ -252,8 +260,15 @@ MEASUREMENTS = (
     _number("cpu_steal_s", "s", "Taken by the hypervisor"),
     _number("cpu_client_s", "s", "The client tool's own processes, exact"),
     _number("cpu_server_s", "s", "The server tool's own processes, exact"),
+    _number("cpu_plugin_s", "s", "The plugin's own pods, exact; 0 where it has none"),
     _number("cpu_foreign_s", "s", "Processes that belong to neither tool nor cnibench"),
     _number("cpu_idle_baseline_s", "s", "Busy time the idle node would have spent in the window"),
+    Column(
+        "cpu_by_node",
+        pa.list_(NODE_CPU),
+        "",
+        "The same of each node over its own window; nodes of one kernel are one, the first",
+    ),
     _number("cycles", "cycle", "CPU cycles of all nodes in the window, interrupts included"),
     _text("cycles_source", "`perf` (hardware counters) or `estimate` (busy time x nominal Hz)"),
     _count("packets", "Denominator of cycles per packet, see packets_source"),

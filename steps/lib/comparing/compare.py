@@ -259,6 +259,8 @@ def _refusal(pair: tuple[list[Sample], list[Sample]], asked: Asked) -> tuple[str
     classes = sorted({row.environment_class or "unknown" for row in rows})
     if len(classes) > 1:
         return f"environment classes never mix: {', '.join(classes)}", ()
+    if classes == ["emulated"]:
+        return "emulated nodes: they show that it works, and nothing of its speed", ()
     methods = sorted({row.method for row in rows})
     if len(methods) > 1:
         return f"measured by methods {', '.join(map(str, methods))} (CHANGELOG.md, Method)", ()

@@ -20,11 +20,14 @@ FEATURES = (
 """Features of a device: offloads, but for those that change what is received or where it goes."""
 
 FILES = (
-    r"kernel/mm/[\w*/-]+"
+    r"kernel/mm/(transparent_hugepage|ksm)/[\w*/-]+"
     r"|block/[\w*-]+/queue/(read_ahead_kb|nr_requests|scheduler|rq_affinity|nomerges|add_random)"
     r"|devices/system/cpu/(intel_pstate|cpufreq|cpu\*/power)/[\w*/-]+"
 )
-"""Files below ``/sys``, about memory, disks and processors."""
+"""Files below ``/sys``, about memory, disks and processors.
+
+Not ``hugepages``, which a node keeps for nobody else: too many take all of its memory.
+"""
 
 SERVICES = (
     "irqbalance|tuned|thermald|power-profiles-daemon|cron|packagekit|snapd|unattended-upgrades"
@@ -51,6 +54,10 @@ SYSCTLS = (
         r"|high_order_alloc_disable|txrehash|mem_pcpu_rsv)"
     ),
     Bounds(r"net\.ipv4\.tcp_(retries2|max_orphans)", least=8),
+    Bounds(
+        r"net\.ipv4\.tcp_[rw]mem", values=r"[1-9]\d{3,} [1-9]\d{3,} [1-9]\d{3,}",
+        means="three sizes in bytes of at least 1000, as `4096 131072 6291456`",
+    ),
     Bounds(r"net\.ipv4\.(tcp|udp)_(?!mem$)[a-z0-9_]+"),
     Bounds(
         r"net\.ipv4\.ip_local_port_range", values=r"[12]?\d{4} [4-6]\d{4}",

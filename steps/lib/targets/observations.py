@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from steps.lib.targets.proc import Modes
+
 
 @dataclass(frozen=True)
 class DeviceCounters:
@@ -48,25 +50,21 @@ class Instant:
 class CpuTimes:
     """CPU seconds of all nodes together, since boot, of each kernel once.
 
-    ``instants`` are by node: nodes are read at the same time, but not to the millisecond.
-    ``groups`` are exact CPU seconds of the processes started in each group (``client``,
-    ``server``); ``foreign`` those of processes that are not cnibench's, as far as they are told
-    apart. ``cycles`` is None where there are no hardware counters. ``throttled`` counts how often
-    each control group that a tool is in had used up its share of CPU; those that cannot limit it
-    are not in it.
+    ``instants`` are by node: nodes are read at the same time, but not to the millisecond. ``modes``
+    and ``cycles`` are by node too, of the first node of each kernel; ``cycles`` has none where not
+    every kernel has hardware counters. ``groups`` are exact CPU seconds of the processes started in
+    each group (``client``, ``server``), ``plugin`` those of each of the plugin's pods; ``foreign``
+    those of processes that are not cnibench's, as far as they are told apart. ``throttled`` counts
+    how often each control group that a tool is in had used up its share of CPU; those that cannot
+    limit it are not in it.
     """
 
     instants: Mapping[str, Instant]
-    user_s: float
-    system_s: float
-    idle_s: float
-    iowait_s: float
-    irq_s: float
-    softirq_s: float
-    steal_s: float
+    modes: Mapping[str, Modes]
     foreign: Mapping[str, float]
     groups: Mapping[str, float] = field(default_factory=dict)
-    cycles: int | None = None
+    plugin: Mapping[str, float] = field(default_factory=dict)
+    cycles: Mapping[str, int] = field(default_factory=dict)
     throttled: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -54,6 +54,7 @@ class Endpoints:
         has_pod_network: Whether the installed plugin gives pods a network of their own; else they
             share their node's. Raises RefusedError if no plugin is installed.
         plugin_namespaces: Whose pods are the installed plugin's.
+        plugin_workloads: Its own, ``<namespace>/<name>``.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class Endpoints:
         nodes: Sequence[Node],
         has_pod_network: Callable[[], bool] = lambda: True,
         plugin_namespaces: Callable[[], Collection[str]] = tuple,
+        plugin_workloads: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._api, self._agents, self._spec, self._nodes = api, agents, spec, tuple(nodes)
         self._has_pod_network = has_pod_network
         self._plugin_namespaces = plugin_namespaces
+        self._plugin_workloads = plugin_workloads
         self._strangers = Strangers(api, plugin_namespaces)
         crowd = Crowd(api, agents, self._nodes, spec.toolbox_image)
         self.surroundings = Surroundings(api, agents, crowd)
@@ -235,13 +238,14 @@ class Endpoints:
             found |= {n: readings.counters(text) for n, text in answer.result["counters"].items()}
         return self._with_external(answers), found
 
-    def sampling(
-        self, frequency_hz: int, plugin_workloads: Collection[str]
-    ) -> AbstractContextManager[Sampling]:
+    def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of the nodes until the end of the block; of each kernel once."""
-        owners = Owners(self._strangers.named, self._plugin_namespaces(), plugin_workloads)
         times, _ = self.reading({})
-        return sampling(self._agents, list(times.kernels), owners, frequency_hz)
+        return sampling(self._agents, list(times.kernels), self._owners(), frequency_hz)
+
+    def _owners(self) -> Owners:
+        namespaces, workloads = self._plugin_namespaces(), self._plugin_workloads()
+        return Owners(self._strangers.named, namespaces, workloads)
 
     def _containers(self, node: Node) -> dict[str, str]:
         """Containers of our endpoints on a node, with their pods."""
@@ -253,7 +257,8 @@ class Endpoints:
         for place in self._present.values():
             for group, container in place.containers.items():
                 groups.setdefault(group, []).append(container)
-        times = readings.cpu_times(answers, groups, self._strangers)
+        plugin_pods = self._owners().plugins
+        times = readings.cpu_times(answers, groups, self._strangers, plugin_pods)
         outside = self._external.usage_s()
         together = {
             name: times.groups.get(name, 0.0) + outside.get(name, 0.0)

@@ -7,10 +7,10 @@ from steps.lib.targets.kubernetes.agent.places import NODE_ROOT
 from steps.lib.targets.kubernetes.agents import Answer
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.observations import Counters, CpuTimes, DeviceCounters, Instant
+from steps.lib.targets.proc import Modes
 
 SYSTEM_NAMESPACES = frozenset({NAMESPACE, "kube-system", "kube-public", "kube-node-lease"})
 
-_MODES = ("user_s", "system_s", "idle_s", "iowait_s", "irq_s", "softirq_s", "steal_s")
 _STATIC_POD = "kubernetes.io/config.hash"
 """Static pods have another identifier on their node than in the API server; this one."""
 
@@ -61,7 +61,10 @@ def counters(told: Mapping[str, Any]) -> Counters:
 
 
 def cpu_times(
-    answers: Mapping[str, Answer], groups: Mapping[str, Collection[str]], strangers: Strangers
+    answers: Mapping[str, Answer],
+    groups: Mapping[str, Collection[str]],
+    strangers: Strangers,
+    plugin_pods: Callable[[Collection[str]], Collection[str]],
 ) -> CpuTimes:
     """CPU of all nodes together.
 
@@ -72,20 +75,26 @@ def cpu_times(
         answers: To the call ``reading``, by node.
         groups: Identifiers of the containers of each group.
         strangers: Who tells strangers' pods.
+        plugin_pods: Which of some pods, by identifiers without dashes, are the plugin's.
     """
     told = {node: answer.result["cpu"] for node, answer in answers.items()}
-    kernels = {reading["boot_id"]: reading for reading in reversed(told.values())}.values()
+    first = {told[node]["boot_id"]: node for node in reversed(told)}
+    kernels = {node: told[node] for node in told if node in first.values()}
     pods, containers = _latest(told, "pods"), _latest(told, "containers")
-    cycles = [reading["cycles"] for reading in kernels]
+    cycles = {node: reading["cycles"] for node, reading in kernels.items()}
     return CpuTimes(
         instants={node: _instant(answer) for node, answer in answers.items()},
-        **{mode: sum(reading[mode] for reading in kernels) for mode in _MODES},
+        modes={
+            node: Modes(*(reading[mode] for mode in Modes._fields))
+            for node, reading in kernels.items()
+        },
         foreign={name: pods[pod] for pod, name in strangers.among(pods).items()},
         groups={
             name: sum(containers.get(each, 0.0) for each in members)
             for name, members in groups.items()
         },
-        cycles=None if None in cycles else sum(cycles),
+        plugin={pod: pods[pod] for pod in plugin_pods(pods)},
+        cycles={} if None in cycles.values() else cycles,
         throttled={
             f"{node}:{group.removeprefix(NODE_ROOT)}": count
             for node, reading in told.items()

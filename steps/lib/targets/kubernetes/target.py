@@ -141,6 +141,7 @@ class KubernetesTarget:
             self._nodes,
             self._has_pod_network,
             self._installer.namespaces,
+            self._installer.workloads,
         )
 
     def _has_pod_network(self) -> bool:
@@ -329,7 +330,7 @@ class KubernetesTarget:
 
     def sampling(self, frequency_hz: int) -> AbstractContextManager[Sampling]:
         """Sample the CPUs of all measured nodes, by their agents."""
-        return self._endpoints.sampling(frequency_hz, self._installer.workloads())
+        return self._endpoints.sampling(frequency_hz)
 
     def watching(self, node: Node, between: Between) -> Watching:
         """Look at frames on the node's uplink, by its agent."""

@@ -11,6 +11,9 @@ from steps.lib.targets.cycles import Cycles
 from steps.lib.targets.namespaces.cgroups import Groups
 from steps.lib.targets.observations import CpuTimes, Instant
 
+MACHINE = "this machine"
+"""All nodes together: they have its CPUs in common."""
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -22,13 +25,11 @@ def read(groups: Groups, cycles: Cycles) -> CpuTimes:
         modes = proc.modes(file.readline())
     tools = groups.processes()
     return CpuTimes(
-        instants={
-            "this machine": Instant(at_s, "this machine's", os.cpu_count() or 1, clock_s=clock_s)
-        },
-        **modes._asdict(),
+        instants={MACHINE: Instant(at_s, "this machine's", os.cpu_count() or 1, clock_s=clock_s)},
+        modes={MACHINE: modes},
         foreign={"processes": foreign_s(tools)},
         groups=groups.usage_s(),
-        cycles=total_cycles,
+        cycles={} if total_cycles is None else {MACHINE: total_cycles},
         throttled=proc.throttled(groups.limiting(tools)),
     )
 
