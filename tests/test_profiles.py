@@ -85,6 +85,12 @@ def test_each_kind_that_can_be_written_can_be_found_read_and_set() -> None:
             "{kind: sysfs, scope: node, name: module/tcp_bbr/parameters/x, value: '1'}",
             "name: expected a name on the list",
         ),
+        (
+            "{kind: sysfs, scope: node, value: '9999999',"
+            " name: kernel/mm/hugepages/hugepages-2048kB/nr_hugepages}",
+            "name: expected a name on the list",
+        ),
+        ("{name: net.ipv4.tcp_rmem, scope: netns, value: 1 1 1}", "value: of net.ipv4.tcp_rmem is"),
         ("{kind: irq_affinity, scope: underlay_nic, value: some}", "value: of kind irq_affinity"),
     ],
 )

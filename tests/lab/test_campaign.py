@@ -92,6 +92,19 @@ def test_every_plugin_is_measured_on_every_path_and_removed(run: Run, job: Job) 
     assert run.select("select plugin from blocks where idle_busy_cpus is null") == []
 
 
+def test_cpu_is_known_of_each_node_and_of_the_plugins_own_pods(run: Run, job: Job) -> None:
+    used = dict(
+        run.select(
+            "select plugin, max(cpu_plugin_s) from measurements where status = 'ok' group by plugin"
+        )
+    )
+    with_pods = {p.name for p in job.plugins if p.ready.daemonsets}
+    assert {name for name, used_s in used.items() if used_s > 0} == with_pods & used.keys()
+    # Nodes in namespaces share the machine's kernel: they are one.
+    nodes = "select distinct len(cpu_by_node) from measurements where status = 'ok'"
+    assert run.select(nodes) == [(1,)]
+
+
 def test_nothing_of_ours_stays_on_the_cluster(run: Run, api: Api) -> None:
     assert api.get(api.core.read_namespace, NAMESPACE) is None
     for pod in api.call(api.core.list_pod_for_all_namespaces).items:

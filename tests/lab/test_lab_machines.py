@@ -2,14 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab import status
+from steps.lib.catalog import load_job
+from steps.lib.database import open_database
 from steps.lib.errors import InputError
+from steps.lib.questions import ask
+from steps.lib.store import open_store
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import connect
 from steps.lib.targets.kubernetes.nodes import environment_class, linux
+from tests.lab.campaigns import Run
 from tests.lab.clusters import specification
 from tests.lab.labs import LIFE, TARGET, call, run
 from tests.lab.machine import changes, inventory
@@ -21,6 +27,8 @@ pytestmark = [
         reason="software emulation takes minutes: CNIBENCH_LAB_MACHINES=1 asks for it",
     ),
 ]
+
+CAMPAIGN = Path(__file__).parents[2] / "workflows" / "campaigns" / "emulated.yaml"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,6 +66,42 @@ def test_what_is_measured_on_them_is_emulated_and_their_kernel_encrypts(
             assert agents.call(name, "module_state", name=module) in ("loadable", "loaded")
     finally:
         agents.remove()
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The campaign of the variants that need such a kernel, run once."""
+    whole = load_job(CAMPAIGN)
+    target = specification(LIFE).model_copy(update={"external_client": None})
+    campaign = whole.campaign.model_copy(update={"target": target})
+    run = Run(tmp_path_factory.mktemp("emulated"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(LIFE.kubeconfig))
+        run.of(whole.model_copy(update={"campaign": campaign}))
+    return run
+
+
+def test_variants_that_need_such_a_kernel_carry_traffic_and_leave_nothing(ran: Run) -> None:
+    plugins = load_job(CAMPAIGN).campaign.plugins
+    assert ran.blocks() == dict.fromkeys(plugins, ("ok", ""))
+    assert {cell: found for cell, found in ran.cells().items() if found[0] != "ok"} == {}
+    assert ran.select("select distinct residue from blocks") == [([],)]
+    assert ran.select("select distinct environment_class from measurements") == [("emulated",)]
+
+
+def test_their_encryption_is_seen_on_the_wire(ran: Run) -> None:
+    encrypted = {p.name for p in load_job(CAMPAIGN).plugins if p.paths["cross-node"].encrypted}
+    assert len(encrypted) > 2
+    passed = ran.select(
+        "select plugin from measurements, unnest(gates) as u(gate) "
+        "where path = 'cross-node' and gate.gate = 'encryption' and gate.verdict = 'pass'"
+    )
+    assert {plugin for (plugin,) in passed} == encrypted
+
+
+def test_they_are_never_ranked(ran: Run) -> None:
+    answer = ask(open_database(open_store(str(ran.folder))), "fastest-plugin", "emulated")
+    assert "emulated nodes" in str(answer.rows)
 
 
 def test_nodes_of_another_kind_are_not_mixed_with_them() -> None:
