@@ -1,12 +1,13 @@
 """Each known way to a wrong number, committed for real: the cell is refused, by the gate's name."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,12 @@ import pytest
 from steps.lib.models import CniChain, Entry, Plugin, Profile
 from steps.lib.setting import Setting
 from steps.lib.targets.namespaces import cgroups, netns
+from steps.lib.targets.namespaces.layout import Layout
 from steps.lib.targets.namespaces.links import netlink
 from steps.lib.targets.protocol import EndpointRequest
 from steps.lib.tuning import apply_profile
 from tests.jobs import RR, TCP, UDP, plugin
-from tests.offences import Bench, bench
+from tests.offences import NAME, Bench, bench
 
 pytestmark = pytest.mark.namespaces
 
@@ -308,11 +310,25 @@ def test_tuning_that_did_not_take() -> None:
     assert row["reason"] == "tuning-in-force: n2/net.ipv4.tcp_sack is '1', not '0'"
 
 
-def test_a_plugin_swapped_during_the_block(block: Bench) -> None:
-    def swap() -> None:
-        block.target.on_node(1, "ip", "link", "set", "dev", "vxlan.cnib", "mtu", "1449")
+def another_plugin(block: Bench) -> None:
+    """A node's network configuration is another plugin's: the next pod is that one's."""
+    layout = Layout(NAME, block.underlay_mtu)
+    file = layout.conflist(block.target.nodes()[1])
+    configuration = json.loads(file.read_text())
+    other = plugin("ptp-vxlan").install
+    assert isinstance(other, CniChain)
+    configuration["plugins"][0]["type"] = other.plugins[0]["type"]
+    assert configuration["plugins"][0]["type"] != "bridge"
+    file.write_text(json.dumps(configuration))
 
-    block.target.before = swap
+
+def another_device(block: Bench) -> None:
+    block.target.on_node(1, "ip", "link", "set", "dev", "vxlan.cnib", "mtu", "1449")
+
+
+@pytest.mark.parametrize("swap", [another_plugin, another_device])
+def test_a_plugin_swapped_during_the_block(block: Bench, swap: Callable[[Bench], None]) -> None:
+    block.target.before = lambda: swap(block)
     assert block.refusal(UDP) == (INVALID, "plugin-unchanged")
 
 

@@ -36,9 +36,9 @@ def ran(argo: Argo) -> Ran:
     argo.until(lambda: any(n["phase"] == "Running" for n in following()), "a block is followed")
     argo.until(lambda: bool(argo.blocks(campaign)), "a block is made")
     (first,) = argo.blocks(campaign)
+    tries = len(following())
     pods = f"workflows.argoproj.io/workflow={campaign}"
     argo.kubectl("delete", "pod", "-n", "argo", "-l", pods, "--field-selector=status.phase=Running")
-    tries = len(following())
     argo.until(lambda: len(following()) > tries, "it is followed again")
     block = first["metadata"]["name"]
     argo.until(lambda: bool(nodes(argo.workflow(block), "verify-plugin")), "its plugin is there")
