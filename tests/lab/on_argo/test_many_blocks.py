@@ -11,7 +11,7 @@ from tests.lab.on_argo.argo import Argo, Document, messages, nodes, select, with
 pytestmark = pytest.mark.lab
 
 NAME = "many-blocks"
-CHOSEN = {"plugins": "host-network, bridge-routes", "matrix": "smoke", "repeats": "1", "name": NAME}
+CHOSEN = {"plugins": "host-network", "matrix": "smoke", "repeats": "2", "name": NAME}
 
 
 @dataclass(frozen=True)

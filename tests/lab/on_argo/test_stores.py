@@ -118,7 +118,8 @@ def test_with_more_room_the_same_name_runs_what_is_missing(
     campaign = argo.end(argo.submit("cnibench-plugin", **CHOSEN))
     (block,) = argo.blocks(campaign["metadata"]["name"])
     assert campaign["status"]["phase"] == "Succeeded", messages(campaign) + messages(block)
-    assert [n["displayName"] for n in nodes(block, "run-cells")] == ["cells-2-3-of-3"]
+    (missing,) = nodes(block, "run-cells")
+    assert "cells-2-3-of-3" in missing["displayName"]
     after = small.cells()
     assert len(after) == 3
     assert after[cell] == before, "what was stored is as it was"
