@@ -11,7 +11,7 @@ from steps.lib import pod
 from steps.pipeline import Stage, input_model
 
 STORE_SECRET = "cnibench-store"
-"""Secret whose entries become environment variables of stages with a store: see ``open_store``."""
+"""Secret whose entries become environment variables of every stage: see ``open_store``."""
 
 KUBECONFIG_MOUNT = "/run/cnibench/target"
 """Where a stage finds the Secret ``target-<name>``; its entry ``kubeconfig`` leads to it."""
@@ -199,7 +199,10 @@ THIS_WORKFLOW = f"{{{{={THIS}}}}}"
 
 
 def finished(document: dict[str, Any], target: str, holder: str = THIS_WORKFLOW) -> dict[str, Any]:
-    """Give every stage its rights: the store and the target that it asks for, nothing else.
+    """Give every stage its rights: the store, the target if it asks for one, and nothing here.
+
+    Who leaves a target asks for no store, but puts the end of an interrupted block on record.
+
 
     Args:
         document: The template.
@@ -218,10 +221,9 @@ def finished(document: dict[str, Any], target: str, holder: str = THIS_WORKFLOW)
             {"name": "HOME", "value": HOME},
             {"name": pod.HOLDER, "value": holder},
         ]
+        script["envFrom"] = [{"secretRef": {"name": STORE_SECRET, "optional": True}}]
         script["volumeMounts"] = []
         inputs = {parameter["name"] for parameter in template["inputs"]["parameters"]}
-        if "store" in inputs:
-            script["envFrom"] = [{"secretRef": {"name": STORE_SECRET, "optional": True}}]
         if "target" in inputs:
             script["env"].append({"name": "KUBECONFIG", "value": f"{KUBECONFIG_MOUNT}/kubeconfig"})
             mount = {"name": "target", "mountPath": KUBECONFIG_MOUNT, "readOnly": True}
