@@ -32,10 +32,10 @@ import json, sys
 
 status = json.load(sys.stdin)["status"]
 nodes = status.get("nodes", {}).values()
-plans = [n for n in nodes if n["templateName"] == "plan-blocks" and n["type"] == "Pod"]
+plans = [n for n in nodes if n.get("templateName") == "plan-blocks" and n["type"] == "Pod"]
 told = [p for n in plans for p in n.get("outputs", {}).get("parameters", []) if p.get("value")]
 planned = sum(len(json.loads(p["value"])) for p in told if p["name"] == "blocks")
-blocks = [n for n in nodes if n["templateName"] == "run-block" and n["type"] == "Retry"]
+blocks = [n for n in nodes if n.get("templateName") == "run-block" and n["type"] == "Retry"]
 done = [n for n in blocks if n["phase"] in ("Succeeded", "Failed", "Error")]
 now = [n["displayName"] for n in blocks if n["phase"] == "Running"]
 print(f"[demo] {len(done)} of {planned} blocks", *now, file=sys.stderr)

@@ -51,6 +51,7 @@ measured as (
     where
         measurements.status = 'ok'
         and measurements.role = 'cell'
+        and measurements.environment_class is distinct from 'emulated'
     union all
     select
         campaign,

@@ -19,6 +19,8 @@ PODS = {
     "0a-3": ("default", "shop"),
 }
 
+UIDS = [uid.replace("-", "") for uid in PODS]
+
 
 class Cluster:
     """The part of an API that strangers are looked up in."""
@@ -50,7 +52,8 @@ def put_together(**answers: Answer) -> CpuTimes:
     cluster.core = cast(Any, cluster)
     strangers = Strangers(cast(Api, cluster), lambda: ["plugin-operator"])
     owners = Owners(strangers.named, ["plugin-operator"], [])
-    return cpu_times(answers, {"client": ["c1"]}, strangers, owners.plugins)
+    plugins = {pod for pod, owner in owners.of(UIDS).items() if owner == "plugin"}
+    return cpu_times(answers, {"client": ["c1"]}, strangers, plugins.intersection)
 
 
 def test_two_kernels_are_read_each_at_its_own_instant() -> None:

@@ -2,6 +2,7 @@ import copy
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 from hera.workflows import WorkflowTemplate
 from ruamel.yaml import YAML
 
-from steps.lib import generated
+from steps.lib import generated, pod
+from steps.lib import stage as stages
 from steps.pipeline import BLOCK
 from tests.argo import LEAVES, parameters, reference_problems, rendered, tasks, templates
 from workflows.block import block_template
 from workflows.campaign import campaign_template, plugin_template
-from workflows.parts import NOT_FOLLOWED, STARTING
+from workflows.parts import FOLLOWED, STARTING
 from workflows.render import COMMAND, RENDERED, main, render_all
 
 TEMPLATES = {
@@ -228,7 +230,12 @@ def test_a_campaign_waits_on_while_an_api_server_starts_and_not_for_what_is_gone
 @pytest.mark.parametrize("name", ["campaign.yaml", "plugin.yaml"])
 def test_a_block_that_is_lost_from_sight_is_followed_again_and_is_the_same_one(name: str) -> None:
     leaf = templates(rendered(name))["run-block"]
-    assert leaf["retryStrategy"]["expression"] == NOT_FOLLOWED
+    assert leaf["retryStrategy"]["expression"] == f"not (lastRetry.message matches '{FOLLOWED}')"
+    over = "failure condition '{status.phase in [Failed Error]}' evaluated true"
+    assert re.search(FOLLOWED, over)
+    assert re.search(FOLLOWED, "Pod was active on the node longer than the specified deadline")
+    for lost in ("pod deleted", "context canceled", "OOMKilled (exit code 137)", "evicted"):
+        assert not re.search(FOLLOWED, lost)
     assert leaf["resource"]["action"] == "apply"
     assert "generateName" not in leaf["resource"]["manifest"]
     assert list(parameters(leaf, "inputs")) == ["block"]
@@ -239,3 +246,24 @@ def test_nothing_runs_in_place_of_what_is_tried_again(name: str) -> None:
     """Argo begins the next item of a fan-out while one waits to be tried again."""
     for template in templates(rendered(name)).values():
         assert "backoff" not in template.get("retryStrategy", {})
+
+
+@pytest.mark.parametrize("retries", [None, "0", "1", "2"])
+def test_a_pod_pauses_before_it_is_tried_again_and_not_at_its_last_try(
+    monkeypatch: pytest.MonkeyPatch, retries: str | None
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.delenv(pod.RETRIES, raising=False)
+    if retries is not None:
+        monkeypatch.setenv(pod.RETRIES, retries)
+    stages.pause()
+    assert slept == {"0": [10.0], "1": [120.0]}.get(retries or "", [])
+
+
+def test_no_deadline_ends_a_pause() -> None:
+    longest_s = max(stages.PAUSES_S)
+    for name in TEMPLATES:
+        for template in templates(rendered(name)).values():
+            if "script" in template and "retryStrategy" in template:
+                assert template["activeDeadlineSeconds"] >= 2 * longest_s

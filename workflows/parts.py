@@ -35,13 +35,10 @@ STARTING = "could not find the requested resource|cannot get resource"
 expression: 404 until it knows the definitions of custom resources, 403 until it knows the roles. Of
 one that is gone it says that by its name, so that a wait for that still ends."""
 
-NOT_FOLLOWED = (
-    "lastRetry.status == 'Error' || lastRetry.message contains 'context canceled' || "
-    "lastRetry.message contains 'no more retries'"
-)
-"""That a leaf does not know how the workflow ended that it follows, as an expression: its pod was
-lost, or was told to end, or the API server took nothing from it, which Argo's executor tries for
-0.3 s alone."""
+FOLLOWED = "failure condition|has been deleted while|than the specified deadline"
+"""What is said, as a regular expression, when the workflow that a leaf follows failed or is gone,
+or was waited for long enough. Else its pod was lost or ended, or the API server took nothing from
+it, which Argo's executor tries for 0.3 s alone; how the workflow ended is not known then."""
 
 FOLLOW_RETRIES = 5
 """A pod takes seconds to start, and none starts while the API server is away."""
@@ -131,7 +128,9 @@ def run_workflow(
         success_condition="status.phase == Succeeded",
         failure_condition="status.phase in (Failed, Error)",
         retry_strategy=RetryStrategy(
-            limit=str(FOLLOW_RETRIES), retry_policy="Always", expression=NOT_FOLLOWED
+            limit=str(FOLLOW_RETRIES),
+            retry_policy="Always",
+            expression=f"not (lastRetry.message matches '{FOLLOWED}')",
         ),
         active_deadline_seconds=deadline_s,
     )
@@ -199,10 +198,10 @@ THIS_WORKFLOW = f"{{{{={THIS}}}}}"
 
 
 def finished(document: dict[str, Any], target: str, holder: str = THIS_WORKFLOW) -> dict[str, Any]:
-    """Give every stage its rights: the store, the target if it asks for one, and nothing here.
+    """Give every stage its rights: the store, and the target if it asks for one.
 
-    Who leaves a target asks for no store, but puts the end of an interrupted block on record.
-
+    Nothing on this cluster. Who leaves a target asks for no store, but puts the end of an
+    interrupted block on record.
 
     Args:
         document: The template.

@@ -39,13 +39,12 @@ final as (
         coalesce(blocks, 0) as blocks,
         case
             when blocks > 0 then null
-            when environment_class = 'emulated'
-                then 'emulated nodes: they show that it works, and nothing of its speed'
             when blocks_without_rate > 0
                 then 'its runs have no rate: objects of another version lack it'
-            else coalesce(
-                unsupported_reason, 'no comparable run, see coverage'
-            )
+            when unsupported_reason is not null then unsupported_reason
+            when environment_class = 'emulated'
+                then 'emulated nodes are never compared, see coverage'
+            else 'no comparable run, see coverage'
         end as absent_because,
     from asked
     left join campaigns using (campaign)

@@ -1,9 +1,11 @@
 """What every stage needs, opened from a stage's input: the block, its target, its store."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from steps.lib.catalog import Job
+from steps.lib.environment import nominal_hz
 from steps.lib.errors import CnibenchError, OwnershipError
 from steps.lib.manifest import registered
 from steps.lib.models import TargetSpec
@@ -43,6 +45,11 @@ class Context:
     def block(self) -> Block:
         """The block as it was planned."""
         return make_plan(self.job).block(self.block_id)
+
+    @cached_property
+    def nominal_hz(self) -> Callable[[str], float | None]:
+        """Gives the nominal frequency of a node's CPUs; asked of the nodes once."""
+        return nominal_hz(self.target)
 
     def state(self) -> BlockState:
         """The state of this block on the target.

@@ -12,7 +12,6 @@ from steps.lib import beside
 from steps.lib import evidence as look
 from steps.lib import gates as validity
 from steps.lib.context import Context
-from steps.lib.environment import nominal_hz
 from steps.lib.gates.state import connections_tracked
 from steps.lib.measured import Measured
 from steps.lib.models import PATHS, NoDropSearch
@@ -239,7 +238,7 @@ def _judged(evidence: validity.Evidence, context: Context, state: BlockState) ->
         columns["reason"] = f"{failure.gate}: {failure.evidence}"
     window, record = evidence.window, evidence.record
     if columns["status"] == "ok" and window and record:
-        hz = nominal_hz(context.target)
+        hz = context.nominal_hz
         columns |= record_columns(record)
         columns |= cost_columns(window, evidence.cell.traffic, hz, state.idle_busy_cpus)
         columns |= beside_columns(evidence.beside, window, record)

@@ -83,7 +83,7 @@ def stage(
     the block failed. A pod holds the target while it runs, and leaves it held for the next one.
 
     Args:
-        deadline_s: Limit of the pod, in seconds.
+        deadline_s: Limit of its work, in seconds.
         retries: How often a transient error is tried again.
         artifacts: Files that it leaves to Argo, beside what its ``Output`` says.
     """
@@ -111,14 +111,15 @@ def stage(
                 LOG.error("stage=%s status=%s %s", function.__name__, error.exit_code, error)
                 pod.say(str(error))
                 if isinstance(error, TransientError):
-                    _pause()
+                    pause()
                 raise SystemExit(error.exit_code) from error
 
         run.retries = retries  # type: ignore[attr-defined]
         decorator: Any = script(
             constructor="runner",
             image=STEP_IMAGE,
-            active_deadline_seconds=deadline_s,
+            # A pod that pauses is not ended by its deadline, or Argo would not try it again.
+            active_deadline_seconds=deadline_s + (int(max(PAUSES_S)) if retries else 0),
             retry_strategy=retry if retries else None,
             outputs=list(artifacts),
         )
@@ -128,7 +129,7 @@ def stage(
     return decorate
 
 
-def _pause() -> None:
+def pause() -> None:
     """Wait in the pod for what may pass, when Argo tries it again.
 
     Were Argo to wait (``backoff``), it would begin the next item of a fan-out meanwhile, and the

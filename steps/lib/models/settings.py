@@ -20,7 +20,7 @@ FEATURES = (
 """Features of a device: offloads, but for those that change what is received or where it goes."""
 
 FILES = (
-    r"kernel/mm/(transparent_hugepage|ksm)/[\w*/-]+"
+    r"kernel/mm/(?!hugepages/)[\w*/-]+"
     r"|block/[\w*-]+/queue/(read_ahead_kb|nr_requests|scheduler|rq_affinity|nomerges|add_random)"
     r"|devices/system/cpu/(intel_pstate|cpufreq|cpu\*/power)/[\w*/-]+"
 )

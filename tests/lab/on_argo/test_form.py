@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from steps.lib.catalog import Catalog
+from tests.argo import parameters, rendered
 from tests.lab.on_argo.argo import Argo
 
 pytestmark = pytest.mark.lab
@@ -45,4 +46,9 @@ def test_what_can_be_chosen_is_what_the_catalog_has(argo: Argo) -> None:
     assert offered["profile"] == [*catalog.profiles.names]
     assert sorted(offered["matrix"]) == [*catalog.matrices.names]
     assert offered["target"] == [*catalog.targets.names]
-    assert set(offered["plugin"]) <= set(catalog.plugins.names)
+    (rendered_plugin,) = (
+        field
+        for field in parameters(rendered("plugin.yaml")["spec"], "arguments").values()
+        if field["name"] == "plugin"
+    )
+    assert offered["plugin"] == rendered_plugin["enum"]

@@ -23,7 +23,7 @@ def document(name: str) -> Document:
 def test_lint_passes_offline_and_against_the_server(argo: Argo) -> None:
     kinds = "workflows,workflowtemplates,cronworkflows"
     files = [str(RENDERED / n) for n in (*TEMPLATES, "nightly.yaml")]
-    runs = [str(file) for file in (RENDERED.parent / "run-examples").glob("*.yaml")]
+    runs = [str(file) for file in RENDERED.parent.glob("run*s/*.yaml")]
     offline = argo.command("lint", "--offline", f"--kinds={kinds}", *files, *runs)
     assert offline.returncode == 0, offline.stdout + offline.stderr
     server = argo.command("lint", f"--kinds={kinds}", *files, *runs)

@@ -30,7 +30,7 @@ from steps.lib.targets.kubernetes.readings import Strangers
 from steps.lib.targets.kubernetes.sampling import Owners, sampling
 from steps.lib.targets.kubernetes.services import Services
 from steps.lib.targets.kubernetes.surroundings import Surroundings
-from steps.lib.targets.observations import Counters, CpuTimes, Sampling
+from steps.lib.targets.observations import Counters, CpuTimes, Owner, Sampling
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node, Process
 
 PROBE = "probe"
@@ -72,6 +72,8 @@ class Endpoints:
         self._plugin_namespaces = plugin_namespaces
         self._plugin_workloads = plugin_workloads
         self._strangers = Strangers(api, plugin_namespaces)
+        self._owned: dict[str, Owner] = {}
+        """Whose each pod is that was seen, by its identifier."""
         crowd = Crowd(api, agents, self._nodes, spec.toolbox_image)
         self.surroundings = Surroundings(api, agents, crowd)
         self._services = Services(api, agents, self._nodes)
@@ -243,6 +245,12 @@ class Endpoints:
         times, _ = self.reading({})
         return sampling(self._agents, list(times.kernels), self._owners(), frequency_hz)
 
+    def _plugin_pods(self, pods: Collection[str]) -> list[str]:
+        """Those of the plugin; asked once of each, since a reading takes part of the window."""
+        if unknown := set(pods) - self._owned.keys():
+            self._owned |= self._owners().of(unknown)
+        return [pod for pod in pods if self._owned[pod] == "plugin"]
+
     def _owners(self) -> Owners:
         namespaces, workloads = self._plugin_namespaces(), self._plugin_workloads()
         return Owners(self._strangers.named, namespaces, workloads)
@@ -257,8 +265,7 @@ class Endpoints:
         for place in self._present.values():
             for group, container in place.containers.items():
                 groups.setdefault(group, []).append(container)
-        plugin_pods = self._owners().plugins
-        times = readings.cpu_times(answers, groups, self._strangers, plugin_pods)
+        times = readings.cpu_times(answers, groups, self._strangers, self._plugin_pods)
         outside = self._external.usage_s()
         together = {
             name: times.groups.get(name, 0.0) + outside.get(name, 0.0)

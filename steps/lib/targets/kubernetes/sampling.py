@@ -38,10 +38,6 @@ class Owners:
         """Whose each pod is."""
         return {pod: self._owner(*place) for pod, place in self.named(pods).items()}
 
-    def plugins(self, pods: Collection[str]) -> list[str]:
-        """Those that are the plugin's."""
-        return [pod for pod, owner in self.of(pods).items() if owner == "plugin"]
-
     def _owner(self, namespace: str, name: str) -> Owner:
         if namespace == NAMESPACE:
             return "cnibench" if name.startswith(AGENT_PREFIX) else "tool"
