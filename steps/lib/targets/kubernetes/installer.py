@@ -38,6 +38,9 @@ CNI_CONFIGURATIONS = "/etc/cni/net.d"
 CNI_CALLS_TIMEOUT_S = 120.0
 """A kubelet waits as long for its runtime (``runtimeRequestTimeout``)."""
 
+VERSION_TIMEOUT_S = 180.0
+"""A program of 100 MB that only prints its version takes over 20 s on an emulated node."""
+
 NODE_ACTIONS = (
     "links", "nft_tables", "paths", "iptables", "ipsets", "routes", "rules", "bpf_pins", "tc",
     "modules",
@@ -278,7 +281,11 @@ class Installer:
             raise RefusedError(f"version: {asked.workload} has no container {asked.container!r}")
         container = statuses[asked.container].container_id.partition("://")[2]
         result = self.agents.call(
-            pod.spec.node_name, "run_in_container", container=container, command=asked.command
+            pod.spec.node_name,
+            "run_in_container",
+            container=container,
+            command=asked.command,
+            timeout_s=VERSION_TIMEOUT_S,
         )
         found = re.search(asked.pattern, result["stdout"] + result["stderr"])
         if not found:
