@@ -294,14 +294,14 @@ def test_a_failing_stage_fails_its_block_with_the_reason_and_the_next_block_runs
     name: str, tmp_path: Path
 ) -> None:
     of = job(("host-network",), profiles=("base", "dakic-2-kernel"), target=name)
-    entry = of.profiles[1].entries[2]
+    entry = of.profiles[1].entries[4]
     impossible = entry.model_copy(update={"value": "not a number"})
     profiles = (of.profiles[0], of.profiles[1].model_copy(update={"entries": (impossible,)}))
     events(of.model_copy(update={"profiles": profiles}), tmp_path)
     found = select(tmp_path, "select profile, status, reason from blocks order by profile")
     assert found[0] == ("base", "ok", None)
     assert found[1][1] == "failed"
-    assert "tcp_rmem" in found[1][2]
+    assert "tcp_window_scaling" in found[1][2]
     assert select(tmp_path, "select profile from measurements") == [("base",)]
 
 

@@ -132,7 +132,10 @@ def test_what_a_node_lacks_is_found_by_looking_and_named(
             sysctl("net.core.rmem_max", "1", "netns"),
             "net.core.rmem_max: is of scope node on this kernel, the profile says netns; write",
         ),
-        (sysctl("net.ipv4.tcp_rmem", "1 2 3", "node"), "is of scope netns on this kernel"),
+        (
+            sysctl("net.ipv4.tcp_rmem", "4096 65536 7654321", "node"),
+            "is of scope netns on this kernel",
+        ),
     ],
     ids=["rps", "choices", "netns", "node"],
 )
