@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from steps.lib import pod
 from steps.lib.catalog import CATALOG, Job
 from steps.lib.database import open_database
 from steps.lib.manifest import register
@@ -88,6 +89,8 @@ class Pods:
         # Images carry bytecode; here the processes share theirs, or each would compile everything.
         environment["PYTHONDONTWRITEBYTECODE"] = ""
         environment["PYTHONPYCACHEPREFIX"] = str(self.folder.parent / "bytecode")
+        # As at its last try: before others a pod waits.
+        environment[pod.RETRIES] = "2"
         if self.on_argo:
             environment["ARGO_NODE_ID"] = "node"
         assert script["command"] == ["python"]
