@@ -2,8 +2,8 @@
 --
 -- A run counts when its own gates passed (status ok), it is no reference run, its nodes
 -- are not emulated (those show no speed), and its block did not drift: the limit of
--- drift was declared before the run and looks at the reference only. Streams are judged by receiver goodput, transactions by
--- their rate; `metric` says which. CPU is that of all nodes above the idle nodes',
+-- drift was declared before the run and looks at the reference only. Streams are judged
+-- by receiver goodput, transactions by their rate; `metric` says which. CPU is that of all nodes above the idle nodes',
 -- per Gbit or per transaction; with a load beside it is not known, since the load's own
 -- cannot be told from it.
 with

@@ -143,19 +143,17 @@ class CpuUse:
         return self.capacity_s / self.last.cpus
 
     @property
-    def nodes(self) -> dict[str, "NodeUse"]:
+    def nodes(self) -> dict[str, NodeUse]:
         """What each kernel's CPUs did, by the node that tells of them."""
-        cycles = self.cycles_by_node
+        spans_s, cycles = self.spans_s, self.cycles_by_node
         return {
-            node: NodeUse(
-                self.last.instants[node].cpus,
-                self.spans_s[node],
-                Modes(*(after - before for before, after in zip(first, last, strict=True))),
-                cycles.get(node),
-            )
-            for node, last in self.last.modes.items()
-            for first in (self.first.modes[node],)
+            node: NodeUse(instant.cpus, spans_s[node], self._used(node), cycles.get(node))
+            for node, instant in self.last.kernels.items()
         }
+
+    def _used(self, node: str) -> Modes:
+        first, last = self.first.modes[node], self.last.modes[node]
+        return Modes(*(after - before for before, after in zip(first, last, strict=True)))
 
     @property
     def used_s(self) -> dict[str, float]:
