@@ -11,9 +11,13 @@ from lab import api, certificates, credentials, doors, processes, programs, stor
 from lab.layout import ARGO, DATA, STORE, Cluster, Door, Lab, select
 from lab.progress import say
 from steps.lib import tools
+from steps.lib.errors import TransientError
 
 TIMEOUT_S = 180.0
 """For Argo and the store to be available; their images are there already."""
+
+KNOWN_TIMEOUT_S = 60.0
+"""For the API server to tell clients of Argo's kinds."""
 
 NAMESPACE = "argo"
 TOKEN = "person-token"
@@ -50,7 +54,7 @@ def finish(lab: Lab, cluster: Cluster) -> None:
     for door in cluster.doors:
         _wait_for_door(lab, cluster, door)
     store.prepare(lab, cluster)
-    apply_templates(lab, cluster)
+    _apply_templates(lab, cluster)
     credentials.write_environment(lab, cluster, _wait_for_token(lab, cluster))
     say(f"{cluster.name}: Argo at {lab.url_of(ARGO)}, store at {lab.url_of(STORE)}")
 
@@ -76,8 +80,12 @@ def link_target(lab: Lab) -> None:
         api.apply(lab, cluster, text)
 
 
-def apply_templates(lab: Lab, cluster: Cluster) -> None:
-    """Apply the pipeline's templates, with the step image that this clone made."""
+def _apply_templates(lab: Lab, cluster: Cluster) -> None:
+    """Apply the pipeline's templates, with the step image that this clone made.
+
+    The API server serves Argo's kinds, as the controller runs, before it tells clients of them,
+    which kubectl asks: on a busy machine templates were refused as of no kind that there is.
+    """
     name, _, tag = programs.image("docker.io/cnibench/step").rpartition(":")
     # In a copy, since what kustomize knows of images of templates is the overlay's own.
     folder = _fresh(lab.folder(cluster) / "workflows")
@@ -88,7 +96,17 @@ def apply_templates(lab: Lab, cluster: Cluster) -> None:
     others = [each for each in document.get("images", []) if each["name"] != image["name"]]
     text = yaml.safe_dump(document | {"images": [*others, image]})
     (overlay / "kustomization.yaml").write_text(text)
-    api.apply(lab, cluster, api.kustomize(overlay), namespace=NAMESPACE)
+    templates = api.kustomize(overlay)
+
+    def refusal() -> str | None:
+        try:
+            api.apply(lab, cluster, templates, namespace=NAMESPACE)
+        except TransientError as error:
+            return str(error)
+        return None
+
+    pieces = (f"{cluster.name}-apiserver",)
+    processes.wait_until(lab, pieces, refusal, "the pipeline's templates", KNOWN_TIMEOUT_S)
     say(f"{cluster.name}: templates applied, with {name}:{tag}")
 
 

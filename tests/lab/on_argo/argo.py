@@ -86,7 +86,8 @@ class Argo:
     def send(self, template: str, **chosen: str) -> Document:
         """What the server answers to a form with these fields filled, the others as they come."""
         form = self.form(template)
-        fields = {p["name"]: p["value"] for p in form["spec"]["arguments"]["parameters"]}
+        parameters = form["spec"].get("arguments", {}).get("parameters", [])
+        fields = {p["name"]: p["value"] for p in parameters}
         assert not chosen.keys() - fields.keys(), "the form has no such field"
         filled = fields | chosen
         options = {
