@@ -4,14 +4,15 @@
 # file, as GitOps does: it finds everything measured. Whatever fails, the answers come; the exit status
 # tells it.
 #   lab/demo.sh [NAME [MATRIX [PLUGINS]]]
+# The report is written to where it is called. CNIBENCH_LAB names another lab than `lab`.
 set -euo pipefail
 clone="$(cd "$(dirname "$0")/.." && pwd)"
-cd "$clone"
+lab="/run/cnibench-${CNIBENCH_LAB:-lab}"
 campaign=${1:-lab-demo}
 matrix=${2:-smoke}
 plugins=${3:-}
 # shellcheck source=/dev/null
-source /run/cnibench-lab/mgmt/environment.sh
+source "$lab/mgmt/environment.sh"
 PATH="$clone/.tools/lab/bin:$clone/.venv/bin:$PATH"
 export PATH
 
@@ -22,7 +23,8 @@ run_file() {
     name="$(date --utc +%Y-%m-%d-%H%M%S)-$campaign"
     [[ ! $plugins ]] || line+="\n      - {name: plugins, value: \"$plugins\"}"
     sed --expression="s/lab-demo/$campaign/" --expression="s/^  name: .*/  name: $name/" \
-        --expression="s/^.*{name: matrix, .*/$line/" workflows/run-examples/2026-11-27-lab-demo.yaml
+        --expression="s/^.*{name: matrix, .*/$line/" \
+        "$clone/workflows/run-examples/2026-11-27-lab-demo.yaml"
 }
 
 # look: the phase of the workflow; how far it is goes to standard error.
@@ -45,7 +47,7 @@ print(status.get("phase", ""))'
 # again: the same campaign as a file.
 again() {
     local name
-    name="$(run_file | kubectl --kubeconfig /run/cnibench-lab/kubeconfig --context cnibench-mgmt \
+    name="$(run_file | kubectl --kubeconfig "$lab/kubeconfig" --context cnibench-mgmt \
         --namespace argo apply --filename - --output name)" || return
     echo "[demo] the same campaign as a file: $name"
     argo wait "${name#*/}"

@@ -118,6 +118,9 @@ class Cluster:
         return tuple(f"{self.name}-{part}" for part in parts)
 
 
+STORE_FOLDER = "var/lib/minio"
+"""Of the store's data, in the root file system of its node."""
+
 STORE = Door("store", 2, 20, 9000, ("minio/minio",))
 ARGO = Door("argo", 3, 21, 2746, ("argo/workflow-controller", "argo/argo-server"))
 

@@ -8,7 +8,7 @@ from string import Template
 import yaml
 
 from lab import api, certificates, credentials, doors, processes, programs, store
-from lab.layout import ARGO, DATA, STORE, Cluster, Door, Lab, select
+from lab.layout import ARGO, DATA, STORE, STORE_FOLDER, Cluster, Door, Lab, select
 from lab.progress import say
 from steps.lib import tools
 from steps.lib.errors import TransientError
@@ -137,6 +137,7 @@ def _values(lab: Lab, cluster: Cluster) -> dict[str, str]:
         "argo_url": lab.url_of(ARGO),
         "minio_image": programs.image("quay.io/minio/minio"),
         "store_address": cluster.address_of(STORE),
+        "store_folder": f"/{STORE_FOLDER}",
     }
 
 

@@ -7,7 +7,7 @@ from string import Template
 
 from lab import certificates, images, machines, network, processes, programs
 from lab.groups import Groups
-from lab.layout import DATA, Cluster, Host, Lab, cluster_of
+from lab.layout import DATA, STORE_FOLDER, Cluster, Host, Lab, cluster_of
 from steps.lib import tools
 from steps.lib.errors import CnibenchError
 
@@ -170,6 +170,8 @@ def _configure(lab: Lab, cluster: Cluster, host: Host, upper: Path) -> None:
         # Its only node is given the first part of the range.
         subnet = cluster.pod_cidr.replace("/16", "/24")
         _write(upper / NETWORK_FILE, _filled("bridge.conflist", pod_subnet=subnet))
+    if cluster.doors:
+        (upper / STORE_FOLDER).mkdir(parents=True, exist_ok=True)
 
 
 def _write_secrets(lab: Lab, cluster: Cluster, host: Host, folder: Path) -> None:

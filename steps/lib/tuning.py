@@ -32,6 +32,9 @@ KEPT_OF_NODE = tuple(
         ("sysctl", "netns", "net.ipv4.tcp_wmem"),
         ("smt", "node", "devices/system/cpu/smt/control"),
         ("cpu_governor", "node", "devices/system/cpu/cpufreq/policy0/scaling_governor"),
+        # Whether frequencies above the nominal one are allowed, by Intel's driver and by others.
+        ("sysfs", "node", "devices/system/cpu/intel_pstate/no_turbo"),
+        ("sysfs", "node", "devices/system/cpu/cpufreq/boost"),
         ("sysfs", "node", "kernel/mm/transparent_hugepage/enabled"),
     )
 )
