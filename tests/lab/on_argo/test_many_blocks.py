@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import pytest
 
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
-from tests.lab.on_argo.argo import Argo, Document, messages, nodes, select, without
+from tests.lab.on_argo.argo import (
+    LONG,
+    SMALL,
+    Argo,
+    Document,
+    in_mid_cell,
+    messages,
+    nodes,
+    select,
+    without,
+)
 
 pytestmark = pytest.mark.lab
 
@@ -80,4 +90,20 @@ def test_a_failed_block_stops_no_other_and_fails_its_campaign(
     assert "it was ended before" in shown, "the report says what became of the first"
     blocks = f"select status from blocks where campaign = '{NAME}' order by started_at"
     assert select(argo, blocks) == [("failed",), ("ok",)]
+    assert api.get(api.core.read_namespace, NAMESPACE) is None
+
+
+@pytest.mark.skipif(not LONG, reason="a campaign more: CNIBENCH_LAB_LONG=1 asks for it")
+def test_a_campaign_that_is_terminated_leaves_its_block_to_end_and_the_next_one_cleans_up(
+    argo: Argo, api: Api
+) -> None:
+    chosen = {"plugin": "host-network", "name": "terminated"}
+    campaign, block = in_mid_cell(argo, api, chosen)
+    argo.tell(campaign, "terminate")
+    assert argo.end(campaign)["status"]["phase"] == "Failed"
+    ended = argo.end(block)
+    assert ended["status"]["phase"] == "Succeeded", messages(ended)
+    again = argo.end(argo.submit("cnibench-plugin", **SMALL | chosen))
+    assert again["status"]["phase"] == "Succeeded", messages(again)
+    assert nodes(again, "run-block") == [], "the block was measured"
     assert api.get(api.core.read_namespace, NAMESPACE) is None
