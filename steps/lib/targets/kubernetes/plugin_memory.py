@@ -6,13 +6,6 @@ from typing import Any
 from steps.lib.targets.kubernetes.agents import Agents
 from steps.lib.targets.kubernetes.api import Api
 
-PSS = """
-for process in /proc/[0-9]*; do
-    grep -qsE "$0" "$process/cgroup" && grep -s '^Pss:' "$process/smaps_rollup"
-done | awk '{ total += $2 } END { print total + 0 }'
-"""
-"""KiB of all processes in control groups whose name is like ``$0``; shared memory is shared out."""
-
 
 def plugin_memory_bytes(
     api: Api, agents: Agents, nodes: Sequence[str], workloads: Collection[str]
@@ -28,11 +21,9 @@ def plugin_memory_bytes(
     pods = _pods(api, workloads)
     if not pods:
         return 0
-    # A kubelet that leaves control groups to systemd writes "_" for "-".
-    pattern = "|".join(pod.metadata.uid.replace("-", "[-_]") for pod in pods)
-    command = ["sh", "-c", PSS, pattern]
-    told = agents.call_each("run", {node: {"command": command} for node in nodes})
-    return round(sum(int(each["stdout"]) for each in told.values()) * 1024 / len(nodes))
+    asked = {"pods": [pod.metadata.uid for pod in pods]}
+    told = agents.call_each("memory_bytes", dict.fromkeys(nodes, asked))
+    return round(sum(int(each) for each in told.values()) / len(nodes))
 
 
 def _pods(api: Api, workloads: Collection[str]) -> list[Any]:

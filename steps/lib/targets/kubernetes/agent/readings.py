@@ -51,7 +51,7 @@ def cpu(containers: Mapping[str, str] | None = None) -> dict[str, Any]:
     groups = {
         container: group
         for container, pod in (containers or {}).items()
-        if (group := _group_of_container(pods.get(_plain(pod)), container)) is not None
+        if (group := _group_of_container(pods.get(plain_uid(pod)), container)) is not None
     }
     return {
         "at_s": at_s,
@@ -80,7 +80,7 @@ def counters(container: str | None = None) -> dict[str, Any]:
 def pod_of(groups: str) -> str | None:
     """Identifier, without dashes, of the pod of a process, by its ``/proc/<pid>/cgroup``."""
     match = _POD.search(groups)
-    return _plain(match[1]) if match else None
+    return plain_uid(match[1]) if match else None
 
 
 def _pods() -> dict[str, Path]:
@@ -132,7 +132,7 @@ def _pods_in(parent: Path) -> Iterable[tuple[Path, str]]:
     for directory in _directories(parent):
         match = _POD.search(directory.name)
         if match:
-            yield directory, _plain(match[1])
+            yield directory, plain_uid(match[1])
 
 
 def _directories(parent: Path) -> Collection[Path]:
@@ -160,5 +160,6 @@ def _usage_s(directory: Path) -> float | None:
     return int(first[1]) / 1e6 if first[0] == "usage_usec" else None
 
 
-def _plain(pod: str) -> str:
+def plain_uid(pod: str) -> str:
+    """A pod's identifier as the names of groups are compared: without dashes."""
     return pod.replace("-", "").replace("_", "")
