@@ -18,13 +18,15 @@ import urllib3
 from kubernetes import config
 from kubernetes.client import AuthorizationV1Api
 
+from lab import node
 from lab.layout import Lab
 from lab.programs import program
 from steps.lib.database import open_database
 from steps.lib.store import open_store
 from steps.lib.targets.kubernetes.api import NAMESPACE as NAMESPACE_ON_TARGET
 from steps.lib.targets.kubernetes.api import Api
-from tests.lab.labs import MGMT
+from steps.lib.targets.namespaces.programs import output
+from tests.lab.labs import MGMT, TARGET
 
 NAMESPACE = "argo"
 STORE = "s3://cnibench"
@@ -235,6 +237,13 @@ def select(argo: Argo, statement: str) -> list[tuple[Any, ...]]:
     """What the store answers."""
     with argo.at_hand():
         return open_database(open_store(STORE)).execute(statement).fetchall()
+
+
+def tcp_sack(argo: Argo) -> list[str]:
+    """A setting as the nodes of the target have it."""
+    pids = [node.init_pid(argo.lab, host) for host in TARGET.nodes]
+    file = "/proc/sys/net/ipv4/tcp_sack"
+    return [output(["nsenter", f"--net=/proc/{p}/ns/net", "cat", file]).strip() for p in pids]
 
 
 def nodes(workflow: Document, template: str) -> list[Document]:

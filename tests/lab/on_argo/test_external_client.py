@@ -4,9 +4,12 @@ import pytest
 
 from benchmarks.argo import in_catalog
 from steps.lib.catalog import Catalog
-from tests.lab.on_argo.argo import SMALL, TIMING, Argo, messages, select
+from tests.lab.on_argo.argo import LONG, SMALL, TIMING, Argo, messages, select
 
-pytestmark = pytest.mark.lab
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(not LONG, reason="a campaign more: CNIBENCH_LAB_LONG=1 asks for it"),
+]
 
 PATHS = ("external-service", "pod-external")
 

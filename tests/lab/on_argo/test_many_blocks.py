@@ -15,13 +15,14 @@ from tests.lab.on_argo.argo import (
     messages,
     nodes,
     select,
+    tcp_sack,
     without,
 )
 
 pytestmark = pytest.mark.lab
 
 NAME = "many-blocks"
-CHOSEN = {"plugins": "host-network", "matrix": "smoke", "repeats": "2", "name": NAME}
+CHOSEN = {"plugins": "host-network", "profiles": "sack-off", "matrix": "smoke", "repeats": "2"}
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,14 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(argo: Argo) -> Ran:
-    """Its first block cannot be made at first, is then lost from sight, and is stopped."""
+    """Its first block cannot be made at first, is then lost from sight, then stopped in tuning."""
 
     def following() -> list[Document]:
         return nodes(argo.workflow(campaign), "run-block")
 
     # As an API server that has just started, which knows no roles yet.
     with without(argo, "rolebinding", "cnibench-campaign"):
-        campaign = argo.submit("cnibench-campaign", **CHOSEN)
+        campaign = argo.submit("cnibench-campaign", name=NAME, **CHOSEN)
         argo.until(lambda: any(n["phase"] == "Failed" for n in following()), "no block is made")
     argo.until(lambda: any(n["phase"] == "Running" for n in following()), "a block is followed")
     argo.until(lambda: bool(argo.blocks(campaign)), "a block is made")
@@ -51,7 +52,7 @@ def ran(argo: Argo) -> Ran:
     argo.kubectl("delete", "pod", "-n", "argo", "-l", pods, "--field-selector=status.phase=Running")
     argo.until(lambda: len(following()) > tries, "it is followed again")
     block = first["metadata"]["name"]
-    argo.until(lambda: bool(nodes(argo.workflow(block), "verify-plugin")), "its plugin is there")
+    argo.until(lambda: "0" in tcp_sack(argo), "a node's setting is changed", every_s=0.05)
     argo.tell(block, "stop")
     ended = argo.end(campaign)
     return Ran(ended, argo.blocks(campaign))
@@ -66,6 +67,16 @@ def test_a_block_is_made_once_and_followed_to_its_end(ran: Ran) -> None:
     assert "failure condition" in followed["message"], "a block that failed is not run again"
     assert last["phase"] == "Succeeded"
     assert len(ran.blocks) == 2
+
+
+def test_a_block_that_is_stopped_in_mid_tuning_puts_settings_and_plugin_back(
+    argo: Argo, ran: Ran
+) -> None:
+    first, _ = ran.blocks
+    assert first["status"]["message"] == "Stopped with strategy 'Stop'"
+    for stage in ("restore-nodes", "remove-plugin"):
+        assert nodes(first, stage)[-1]["phase"] == "Succeeded", messages(first)
+    assert tcp_sack(argo) == ["1", "1"]
 
 
 def test_its_blocks_are_in_the_planned_order_and_never_two_at_once(argo: Argo, ran: Ran) -> None:

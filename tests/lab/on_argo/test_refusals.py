@@ -2,10 +2,18 @@
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
 
-from tests.lab.on_argo.argo import SMALL, Argo, messages, without
+from lab import credentials
+from lab.layout import STORE
+from steps.lib.targets.kubernetes.api import NAMESPACE, Api
+from tests.lab.labs import MGMT
+from tests.lab.on_argo.argo import LONG, SMALL, Argo, in_mid_cell, messages, nodes, select, without
 
 pytestmark = pytest.mark.lab
 
@@ -28,6 +36,7 @@ def test_a_wrong_key_for_the_store_is_said_in_words(argo: Argo) -> None:
 
 HOSTILE = "it's \"quoted\"\n, {{workflow.uid}}, {{=sprig.env('HOME')}}, ../x, $(id > /tmp/x); `id`"
 
+PATIENT = pytest.mark.skipif(not LONG, reason="minutes more: CNIBENCH_LAB_LONG=1 asks for them")
 
 NO_LABEL = "invalid label value "
 """Argo's controller itself says that, before any pod."""
@@ -39,8 +48,8 @@ NO_LABEL = "invalid label value "
         ("plugins", "form:1: plugins.0: expected 1 to 40 lower-case letters"),
         ("name", NO_LABEL),
         ("target", NO_LABEL),
-        ("store", "write s3://bucket/name"),
-        ("seed", "form:1: seed: expected a whole number"),
+        pytest.param("store", "write s3://bucket/name", marks=PATIENT),
+        pytest.param("seed", "form:1: seed: expected a whole number", marks=PATIENT),
     ],
 )
 def test_a_hostile_field_ends_the_campaign_in_words_and_does_nothing_else(
@@ -63,3 +72,40 @@ def test_what_no_drop_down_offers_is_refused_with_what_there_is(argo: Argo) -> N
     assert "profiles" in said
     assert "turbo" in said
     assert "base" in said
+
+
+@contextmanager
+def withdrawn(argo: Argo) -> Iterator[None]:
+    """The lab's store refuses the key of results."""
+    keys = credentials.of_store(argo.lab, MGMT)
+    who = StaticProvider(credentials.ADMINISTRATOR, keys[credentials.ADMINISTRATOR])
+    host = argo.lab.url_of(STORE).removeprefix("http://")
+    admin = MinioAdmin(endpoint=host, credentials=who, secure=False)
+    admin.user_disable(credentials.RESULTS)
+    try:
+        yield
+    finally:
+        admin.user_enable(credentials.RESULTS)
+
+
+@PATIENT
+def test_a_key_that_is_withdrawn_in_mid_run_is_said_and_what_was_stored_stays(
+    argo: Argo, api: Api
+) -> None:
+    chosen = SMALL | {"plugin": "host-network", "name": "withdrawn"}
+    rows = "select cell, started_at from measurements where campaign = 'withdrawn' order by cell"
+    campaign, block = in_mid_cell(argo, api, chosen, stored=1)
+    with withdrawn(argo):
+        failed = argo.end(block)
+        argo.end(campaign)
+    stored = select(argo, rows)
+    assert failed["status"]["phase"] == "Failed"
+    assert "this key; correct AWS_ACCESS_KEY_ID" in nodes(failed, "run-cells")[-1]["message"]
+    assert nodes(failed, "remove-plugin")[-1]["phase"] == "Succeeded", messages(failed)
+    assert api.get(api.core.read_namespace, NAMESPACE) is None, "the target is left as it was"
+    assert 0 < len(stored) < 3
+    resumed = argo.end(argo.submit("cnibench-plugin", **chosen))
+    assert resumed["status"]["phase"] == "Succeeded", messages(resumed)
+    after = select(argo, rows)
+    assert len(after) == 3
+    assert set(stored) <= set(after), "what was stored is as it was"

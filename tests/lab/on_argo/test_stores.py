@@ -1,4 +1,4 @@
-"""A campaign on Argo whose store is slow, full, or refuses: it is said, and it goes on later."""
+"""A campaign on Argo whose store is slow, then full: it is said, and with more room it goes on."""
 
 import base64
 import json
@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from minio import MinioAdmin
-from minio.credentials.providers import StaticProvider
 
-from lab import credentials
-from lab.layout import STORE, Lab
+from lab.layout import Lab
 from steps.lib.store import measured_cells, read_measurement
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from steps.lib.targets.namespaces import netns
@@ -23,11 +20,9 @@ from tests.lab.on_argo.argo import (
     SMALL,
     Argo,
     Document,
-    in_mid_cell,
     in_the_middle,
     messages,
     nodes,
-    select,
     without,
 )
 
@@ -128,39 +123,3 @@ def test_with_more_room_the_same_name_runs_what_is_missing(
     after = small.cells()
     assert len(after) == 3
     assert after[cell] == before, "what was stored is as it was"
-
-
-@contextmanager
-def withdrawn(argo: Argo) -> Iterator[None]:
-    """The lab's store refuses the key of results."""
-    keys = credentials.of_store(argo.lab, MGMT)
-    who = StaticProvider(credentials.ADMINISTRATOR, keys[credentials.ADMINISTRATOR])
-    host = argo.lab.url_of(STORE).removeprefix("http://")
-    admin = MinioAdmin(endpoint=host, credentials=who, secure=False)
-    admin.user_disable(credentials.RESULTS)
-    try:
-        yield
-    finally:
-        admin.user_enable(credentials.RESULTS)
-
-
-def test_a_key_that_is_withdrawn_in_mid_run_is_said_and_what_was_stored_stays(
-    argo: Argo, api: Api
-) -> None:
-    chosen = SMALL | {"plugin": "host-network", "name": "withdrawn"}
-    rows = "select cell, started_at from measurements where campaign = 'withdrawn' order by cell"
-    campaign, block = in_mid_cell(argo, api, chosen, stored=1)
-    with withdrawn(argo):
-        failed = argo.end(block)
-        argo.end(campaign)
-    stored = select(argo, rows)
-    assert failed["status"]["phase"] == "Failed"
-    assert "this key; correct AWS_ACCESS_KEY_ID" in nodes(failed, "run-cells")[-1]["message"]
-    assert nodes(failed, "remove-plugin")[-1]["phase"] == "Succeeded", messages(failed)
-    assert api.get(api.core.read_namespace, NAMESPACE) is None, "the target is left as it was"
-    assert 0 < len(stored) < 3
-    resumed = argo.end(argo.submit("cnibench-plugin", **chosen))
-    assert resumed["status"]["phase"] == "Succeeded", messages(resumed)
-    after = select(argo, rows)
-    assert len(after) == 3
-    assert set(stored) <= set(after), "what was stored is as it was"
