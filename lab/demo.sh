@@ -4,10 +4,12 @@
 # file, as GitOps does: it finds everything measured. Whatever fails, the answers come; the exit status
 # tells it.
 #   lab/demo.sh [NAME [MATRIX [PLUGINS]]]
-# The report is written to where it is called. CNIBENCH_LAB names another lab than `lab`.
+# PLUGINS are separated by commas. The report is written to where it is called. CNIBENCH_LAB, as of the
+# tests, names another lab that is up: NAME:PORT.
 set -euo pipefail
 clone="$(cd "$(dirname "$0")/.." && pwd)"
-lab="/run/cnibench-${CNIBENCH_LAB:-lab}"
+name=${CNIBENCH_LAB:-lab}
+lab="/run/cnibench-${name%%:*}"
 campaign=${1:-lab-demo}
 matrix=${2:-smoke}
 plugins=${3:-}

@@ -19,6 +19,9 @@ TIMEOUT_S = 180.0
 KNOWN_TIMEOUT_S = 60.0
 """For the API server to tell clients of Argo's kinds."""
 
+UNKNOWN_KIND = "ensure CRDs are installed first"
+"""What kubectl says of a kind that the API server does not tell of."""
+
 NAMESPACE = "argo"
 TOKEN = "person-token"
 TARGET = "lab"
@@ -81,11 +84,7 @@ def link_target(lab: Lab) -> None:
 
 
 def _apply_templates(lab: Lab, cluster: Cluster) -> None:
-    """Apply the pipeline's templates, with the step image that this clone made.
-
-    The API server serves Argo's kinds, as the controller runs, before it tells clients of them,
-    which kubectl asks: on a busy machine templates were refused as of no kind that there is.
-    """
+    """Apply the pipeline's templates, with the step image that this clone made."""
     name, _, tag = programs.image("docker.io/cnibench/step").rpartition(":")
     # In a copy, since what kustomize knows of images of templates is the overlay's own.
     folder = _fresh(lab.folder(cluster) / "workflows")
@@ -96,18 +95,28 @@ def _apply_templates(lab: Lab, cluster: Cluster) -> None:
     others = [each for each in document.get("images", []) if each["name"] != image["name"]]
     text = yaml.safe_dump(document | {"images": [*others, image]})
     (overlay / "kustomization.yaml").write_text(text)
-    templates = api.kustomize(overlay)
+    _apply_known(lab, cluster, api.kustomize(overlay))
+    say(f"{cluster.name}: templates applied, with {name}:{tag}")
 
-    def refusal() -> str | None:
+
+def _apply_known(lab: Lab, cluster: Cluster, templates: str) -> None:
+    """Apply templates as soon as the API server tells clients of their kinds, which kubectl asks.
+
+    It serves those before, as the controller shows that runs by now: on a busy machine templates
+    were refused as of no kind that there is.
+    """
+
+    def unknown() -> str | None:
         try:
             api.apply(lab, cluster, templates, namespace=NAMESPACE)
         except TransientError as error:
-            return str(error)
+            if UNKNOWN_KIND in str(error):
+                return str(error)
+            raise
         return None
 
     pieces = (f"{cluster.name}-apiserver",)
-    processes.wait_until(lab, pieces, refusal, "the pipeline's templates", KNOWN_TIMEOUT_S)
-    say(f"{cluster.name}: templates applied, with {name}:{tag}")
+    processes.wait_until(lab, pieces, unknown, "templates applied", KNOWN_TIMEOUT_S)
 
 
 def _apply_argo(lab: Lab, cluster: Cluster, values: dict[str, str]) -> None:

@@ -26,10 +26,9 @@ def prepare(lab: Lab, cluster: Cluster) -> None:
         TransientError: the store does not answer, or refuses.
     """
     secrets = credentials.of_store(lab, cluster)
-    host = lab.url_of(STORE).removeprefix("http://")
-    who = StaticProvider(credentials.ADMINISTRATOR, secrets[credentials.ADMINISTRATOR])
+    host, who = _place(lab), _administrator(lab, cluster)
     client = Minio(host, credentials=who, secure=False, region=credentials.REGION)
-    admin = MinioAdmin(endpoint=host, credentials=who, secure=False)
+    admin = administration(lab, cluster)
     try:
         for name in RIGHTS:
             if not client.bucket_exists(name):
@@ -39,6 +38,21 @@ def prepare(lab: Lab, cluster: Cluster) -> None:
             admin.policy_set(name, user=name)
     except (MinioException, HTTPError) as error:
         raise TransientError(f"{cluster.name}: the store at {host}: {error}") from error
+
+
+def administration(lab: Lab, cluster: Cluster) -> MinioAdmin:
+    """The store's users and rights, for who administers it."""
+    who = _administrator(lab, cluster)
+    return MinioAdmin(endpoint=_place(lab), credentials=who, secure=False)
+
+
+def _administrator(lab: Lab, cluster: Cluster) -> StaticProvider:
+    secrets = credentials.of_store(lab, cluster)
+    return StaticProvider(credentials.ADMINISTRATOR, secrets[credentials.ADMINISTRATOR])
+
+
+def _place(lab: Lab) -> str:
+    return lab.url_of(STORE).removeprefix("http://")
 
 
 def _policy(name: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import pytest
 from steps.lib.components import classifier
 from steps.lib.errors import RefusedError
 from steps.lib.targets.kubernetes.agents import Agents
-from steps.lib.targets.kubernetes.plugin_memory import PSS
 from steps.lib.targets.kubernetes.sampling import NodesSampling, Owners, sampling
 from steps.lib.targets.namespaces import cgroups
 from steps.lib.targets.namespaces.programs import DIE_WITH_PARENT
@@ -121,15 +120,16 @@ def test_an_agents_samples_are_those_of_the_window_by_the_owner_of_the_pod() -> 
 def test_memory_of_a_plugins_pods_is_that_of_their_processes() -> None:
     with agent_node() as node, busy_pod(node) as pod:
 
-        def kib(pattern: str) -> int:
-            told = node.call("run", command=["sh", "-c", PSS, pattern])
-            return int(told["stdout"])
+        def kib(*pods: str) -> float:
+            return int(node.call("memory_bytes", pods=pods)) / 1024
 
         deadline = time.monotonic() + 5
         while not (found := kib(pod)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert 50 < found < 10_000, "a shell"
-        assert kib(uuid.uuid4().hex) == 0
+        with_dashes = str(uuid.UUID(pod))
+        assert 50 < kib(with_dashes, str(uuid.uuid4())) < 10_000
+        assert kib(str(uuid.uuid4())) == kib() == 0
 
 
 def test_why_a_cluster_is_not_sampled_is_the_answer() -> None:

@@ -108,20 +108,6 @@ def test_nodes_are_told_apart_and_described(cluster: Attached) -> None:
         assert node.address in told["stdout"]
 
 
-def test_the_memory_of_a_pod_is_that_of_its_processes_on_its_node(cluster: Attached) -> None:
-    pods_of_agents = uids(cluster)
-    by_pod = [
-        [cluster.agents.call(node, "memory_bytes", pods=[pod]) for node in cluster.names]
-        for pod in pods_of_agents
-    ]
-    for here in by_pod:
-        assert sorted(here)[0] == 0, "it is on one of them"
-        assert 1 << 20 < max(here) < 1 << 28
-    together = cluster.agents.call("n1", "memory_bytes", pods=pods_of_agents)
-    assert together == pytest.approx(max(here[0] for here in by_pod), rel=0.2)
-    assert cluster.agents.call("n1", "memory_bytes", pods=[]) == 0
-
-
 def test_what_the_cluster_does_by_itself_is_no_residue(cluster: Attached) -> None:
     before = {node: cluster.agents.inventory(node) for node in cluster.nodes}
     time.sleep(3)

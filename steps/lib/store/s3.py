@@ -32,7 +32,9 @@ _ADVICE = {
     # What MinIO says when its disk becomes full in the middle of an object.
     "IncompleteBody": f"the server did not keep all that it was sent; if {_FULL}",
     "NoSuchBucket": "there is no such bucket; make it, or correct --store",
-    "InvalidAccessKeyId": "the server does not know this key; correct AWS_ACCESS_KEY_ID",
+    "InvalidAccessKeyId": (
+        "the server does not know this key, or it is disabled; correct AWS_ACCESS_KEY_ID"
+    ),
     "SignatureDoesNotMatch": "the secret does not fit; correct AWS_SECRET_ACCESS_KEY",
     "AccessDenied": "this key may not do that; give it read and write access to the bucket",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",

@@ -59,10 +59,10 @@ def test_a_role_may_do_what_its_table_says_and_no_more(argo: Argo, role: Role) -
 
 
 @pytest.mark.parametrize("namespace", ["argo", "minio"])
-def test_no_pod_beside_the_target_may_ask_for_more_than_the_restricted_level(
+def test_no_pod_of_the_pipeline_or_the_store_may_ask_for_more_than_the_restricted_level(
     argo: Argo, namespace: str
 ) -> None:
-    """Neither a stage, nor what runs them, nor the store, which was root once."""
+    """Neither a stage, nor what runs them, nor the store."""
     labels = argo.get("namespace", namespace)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 

@@ -114,6 +114,7 @@ def test_a_campaign_that_is_terminated_leaves_its_block_to_end_and_the_next_one_
     assert argo.end(campaign)["status"]["phase"] == "Failed"
     ended = argo.end(block)
     assert ended["status"]["phase"] == "Succeeded", messages(ended)
+    assert api.get(api.core.read_namespace, NAMESPACE) is not None, "nobody has left the target"
     again = argo.end(argo.submit("cnibench-plugin", **SMALL | chosen))
     assert again["status"]["phase"] == "Succeeded", messages(again)
     assert nodes(again, "run-block") == [], "the block was measured"

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from minio import MinioAdmin
-from minio.credentials.providers import StaticProvider
 
-from lab import credentials
-from lab.layout import STORE
+from lab import credentials, store
 from steps.lib.targets.kubernetes.api import NAMESPACE, Api
 from tests.lab.labs import MGMT
 from tests.lab.on_argo.argo import LONG, SMALL, Argo, in_mid_cell, messages, nodes, select, without
@@ -77,10 +74,7 @@ def test_what_no_drop_down_offers_is_refused_with_what_there_is(argo: Argo) -> N
 @contextmanager
 def withdrawn(argo: Argo) -> Iterator[None]:
     """The lab's store refuses the key of results."""
-    keys = credentials.of_store(argo.lab, MGMT)
-    who = StaticProvider(credentials.ADMINISTRATOR, keys[credentials.ADMINISTRATOR])
-    host = argo.lab.url_of(STORE).removeprefix("http://")
-    admin = MinioAdmin(endpoint=host, credentials=who, secure=False)
+    admin = store.administration(argo.lab, MGMT)
     admin.user_disable(credentials.RESULTS)
     try:
         yield
@@ -100,7 +94,10 @@ def test_a_key_that_is_withdrawn_in_mid_run_is_said_and_what_was_stored_stays(
         argo.end(campaign)
     stored = select(argo, rows)
     assert failed["status"]["phase"] == "Failed"
-    assert "this key; correct AWS_ACCESS_KEY_ID" in nodes(failed, "run-cells")[-1]["message"]
+    assert (
+        "this key, or it is disabled; correct AWS_ACCESS_KEY_ID"
+        in nodes(failed, "run-cells")[-1]["message"]
+    )
     assert nodes(failed, "remove-plugin")[-1]["phase"] == "Succeeded", messages(failed)
     assert api.get(api.core.read_namespace, NAMESPACE) is None, "the target is left as it was"
     assert 0 < len(stored) < 3

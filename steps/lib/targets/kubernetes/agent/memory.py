@@ -22,6 +22,6 @@ def _of_process(process: Path, pods: set[str]) -> int:
         if pod_of((process / "cgroup").read_text()) not in pods:
             return 0
         text = (process / "smaps_rollup").read_text()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0  # It ended.
     return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
