@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from steps.lib.errors import CnibenchError, InputError, RefusedError, TransientE
 from steps.lib.models import Needs, TargetSpec
 from steps.lib.setting import Setting
 from steps.lib.targets.cycles import Cycles
-from steps.lib.targets.namespaces import cpu
+from steps.lib.targets.namespaces import cpu, netns
 from steps.lib.targets.namespaces.target import NamespacesTarget
 from steps.lib.targets.perf_event import PERF_TYPE_SOFTWARE, Event
 from steps.lib.targets.protocol import Endpoint, EndpointRequest, Node
@@ -106,6 +107,21 @@ def test_counters_of_devices_and_stack_grow_with_traffic(target: NamespacesTarge
     assert segments > payload / 1460, "segments as on the wire, not as handed to the device"
     assert received.stack["Tcp.InSegs"] > before[1].stack["Tcp.InSegs"]
     assert {"Udp.InDatagrams", "Udp.RcvbufErrors", "TcpExt.TCPTimeouts"} <= set(sent.stack)
+
+
+def test_what_a_device_drops_of_what_came_in_is_counted(target: NamespacesTarget) -> None:
+    """Here it is of no protocol that anybody wants: an ethertype for experiments (IEEE 802)."""
+    frame = bytes(12) + b"\x88\xb5" + bytes(46)
+    with ends_of(target, "cross-node") as ends:
+        before = target.counters(ends.client).devices["lo"].rx_dropped_packets
+        with (
+            netns.inside("cnib-t-read.pod-client"),
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as way,
+        ):
+            way.bind(("lo", 0))
+            for _ in range(5):
+                way.send(frame)
+        assert target.counters(ends.client).devices["lo"].rx_dropped_packets - before == 5
 
 
 def sysctl(name: str, place: str = "netns") -> Setting:

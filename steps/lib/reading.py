@@ -274,6 +274,25 @@ class Window:
         first, last = ends
         return last.rx_packets - first.rx_packets + last.tx_packets - first.tx_packets
 
+    @property
+    def uplink_dropped_packets(self) -> int:
+        """What the uplinks of the ends' nodes dropped of what came in, each uplink once."""
+        nodes = {"client-node": self.ends.client.node, "server-node": self.ends.server.node}
+        places = {node.name: (place, node.uplink) for place, node in nodes.items()}
+        found = (self._device(*place) for place in places.values())
+        return sum(
+            last.rx_dropped_packets - first.rx_dropped_packets
+            for first, last in filter(None, found)
+        )
+
+    @property
+    def backlog_dropped_packets(self) -> int:
+        """What CPUs dropped since their backlog was full, on the node that dropped more.
+
+        The kernel counts for itself as a whole: nodes that are namespaces count the same.
+        """
+        return max(self.stack(place, "Softnet.dropped") for place in ("client-node", "server-node"))
+
     def _device(self, place: str, device: str) -> tuple[DeviceCounters, DeviceCounters] | None:
         first = self.first.counters[place].devices.get(device)
         last = self.last.counters[place].devices.get(device)

@@ -97,6 +97,8 @@ def cost_columns(
         "udp_receive_buffer_errors": window.stack(
             _receiver(traffic), f"{_udp(traffic)}.RcvbufErrors"
         ),
+        "backlog_dropped_packets": window.backlog_dropped_packets,
+        "uplink_dropped_packets": window.uplink_dropped_packets,
     }
 
 

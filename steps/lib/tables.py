@@ -297,6 +297,10 @@ MEASUREMENTS = (
         "Packets of the uplink of the client's node, both directions: by the driver's count",
     ),
     _count("udp_receive_buffer_errors", "UdpRcvbufErrors of the receiver in the window"),
+    _count(
+        "backlog_dropped_packets", "Packets dropped as a CPU's backlog was full, on the worse node"
+    ),
+    _count("uplink_dropped_packets", "Packets that the uplinks of both ends' nodes dropped"),
 )
 
 INTERVALS = (

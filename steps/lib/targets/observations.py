@@ -9,12 +9,16 @@ from steps.lib.targets.proc import Modes
 
 @dataclass(frozen=True)
 class DeviceCounters:
-    """Counters of one network device since its creation."""
+    """Counters of one network device since its creation.
+
+    ``rx_dropped_packets`` is as ``net/dev`` has it: those that it missed for want of room included.
+    """
 
     rx_bytes: int
     tx_bytes: int
     rx_packets: int
     tx_packets: int
+    rx_dropped_packets: int = 0
 
 
 @dataclass(frozen=True)

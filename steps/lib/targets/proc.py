@@ -29,6 +29,7 @@ class Device(NamedTuple):
     tx_bytes: int
     rx_packets: int
     tx_packets: int
+    rx_dropped_packets: int
 
 
 class Modes(NamedTuple):
@@ -60,7 +61,7 @@ def devices(text: str) -> dict[str, Device]:
     for line in text.splitlines()[2:]:
         name, _, rest = line.partition(":")
         fields = [int(field) for field in rest.split()]
-        found[name.strip()] = Device(fields[0], fields[8], fields[1], fields[9])
+        found[name.strip()] = Device(fields[0], fields[8], fields[1], fields[9], fields[3])
     return found
 
 
@@ -79,13 +80,15 @@ def stack(net: Path) -> dict[str, int]:
     """Counters of the network stack, and how full its tables are, of this thread's namespace.
 
     As ``Tcp.OutSegs``; of connection tracking ``Conntrack.entries``, ``.max``, ``.drop`` and so on,
-    if there is any; of sockets ``Sockets.TCP.inuse``, ``.tw`` and so on.
+    if there is any; of sockets ``Sockets.TCP.inuse``, ``.tw`` and so on; ``Softnet.dropped`` is of
+    the whole kernel.
 
     Args:
         net: The thread's own directory of proc. Not ``/proc/net``, which is the main thread's.
     """
     found = pairs((net / "snmp").read_text()) | pairs((net / "netstat").read_text())
     found |= sockets((net / "sockstat").read_text())
+    found["Softnet.dropped"] = backlog_drops((net / "softnet_stat").read_text())
     if (net / "snmp6").exists():
         found |= udp6((net / "snmp6").read_text())
     try:
@@ -94,6 +97,11 @@ def stack(net: Path) -> dict[str, int]:
     except FileNotFoundError:
         pass  # The kernel tracks no connections.
     return found
+
+
+def backlog_drops(text: str) -> int:
+    """``net/softnet_stat``: a line for each CPU, hexadecimal; the second is packets dropped."""
+    return sum(int(line.split()[1], 16) for line in text.splitlines())
 
 
 def udp6(text: str) -> dict[str, int]:
