@@ -31,6 +31,8 @@ pairs as (
         max(runs.rate / nullif(base.rate, 0)) as rate_ratio_max,
         mean_of_all(runs.rate_logarithm - base.rate_logarithm, 1) as mean,
         half_width_95(runs.rate_logarithm - base.rate_logarithm) as half_width,
+        bool_or(runs.connections_tracked != base.connections_tracked)
+            as tracking_differs,
     from runs
     inner join runs as base using (campaign, cell, profile, repeat)
     where base.is_baseline and not runs.is_baseline
@@ -47,6 +49,7 @@ compared as (
         candidates.rate_median / nullif(base.rate_median, 0) as rate_ratio,
         pairs.rate_ratio_min,
         pairs.rate_ratio_max,
+        pairs.tracking_differs,
         exp(pairs.mean) as rate_ratio_of_pairs,
         exp(pairs.mean - pairs.half_width) as rate_ratio_low,
         exp(pairs.mean + pairs.half_width) as rate_ratio_high,
@@ -114,6 +117,11 @@ final as (
                     null
                 ),
                 if(environments_differ, 'environments differ', null),
+                if(
+                    tracking_differs,
+                    'the kernel tracks connections on one side only',
+                    null
+                ),
                 if(
                     is_at_stated_rate,
                     'at its stated rate: compare CPU and latency',

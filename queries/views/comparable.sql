@@ -53,6 +53,7 @@ final as (
         environment_fingerprint,
         -- Equal where the fingerprints are, and quicker to compare.
         hash(environment_fingerprint) as environment,
+        connections_tracked,
         ---------- numerics
         metric,
         rate,
