@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -25,8 +26,12 @@ from steps.lib.questions import Answer, Question
 from steps.lib.statistics import TYPICAL_CV_PERCENT, detectable_percent
 from steps.lib.store import Store, measured_cells
 
-LOG_WIDTH = 140
+LOG_WIDTH = 160
 """Columns of a line where there is no terminal to fit."""
+
+NUMBER_WIDTH = 8
+FOLDED_WIDTH = 14
+"""Columns of what is longer than a number, at least: so that a sentence can be read."""
 
 out = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=LOG_WIDTH)
 
@@ -54,11 +59,26 @@ def rows(columns: Sequence[str], values: Iterable[Sequence[Any]], form: Format) 
     elif form is Format.markdown:
         sys.stdout.write(markdown(columns, ([cell(v) for v in row] for row in values)))
     else:
-        headers = [name.replace("_", " ") for name in columns]
-        table = Table(*headers, header_style="bold", row_styles=["", "dim"])
-        for row in values:
-            table.add_row(*(cell(value) for value in row))
-        out.print(table)
+        out.print(_table(columns, [[cell(value) for value in row] for row in values]))
+
+
+def _table(columns: Sequence[str], values: Sequence[Sequence[str]]) -> Table:
+    """Numbers are never cut, and nothing is lost of names and sentences where they are folded."""
+    table = Table(
+        header_style="bold", row_styles=["", "dim"], box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for name, *cells in zip(columns, *values, strict=True):
+        longest = max(map(len, cells), default=0)
+        is_number = longest <= NUMBER_WIDTH
+        table.add_column(
+            name.replace("_", "\n" if is_number else " "),
+            overflow="fold",
+            no_wrap=is_number,
+            min_width=min(longest, FOLDED_WIDTH),
+        )
+    for row in values:
+        table.add_row(*row)
+    return table
 
 
 def markdown(columns: Sequence[str], values: Iterable[Sequence[str]]) -> str:

@@ -55,25 +55,28 @@ again() {
     argo wait "${name#*/}"
 }
 
-chosen=()
-[[ ! $plugins ]] || chosen=(--parameter "plugins=$plugins")
-workflow="$(argo submit --from workflowtemplate/cnibench-campaign --output name "${chosen[@]}" \
-    --parameter name="$campaign" --parameter matrix="$matrix" --parameter repeats=1)"
-echo "[demo] workflow $workflow; follow it: argo watch $workflow"
-phase="" silent=0
-while [[ ! $phase =~ ^(Succeeded|Failed|Error)$ && $silent -lt 20 ]]; do
-    sleep 15
-    # A server that is just being started anew is no end of the campaign.
-    phase="$(look)" && silent=0 || silent=$((silent + 1))
-done
-status=0
-argo get "$workflow" || status=$?
-if [[ $phase == Succeeded ]]; then
-    again || status=$?
-else
-    status=1
-fi
-cnibench ask coverage --store s3://cnibench --campaign "$campaign" || status=$?
-cnibench ask fastest-plugin --store s3://cnibench --campaign "$campaign" || status=$?
-cnibench report --store s3://cnibench --campaign "$campaign" --output report.html || status=$?
-exit "$status"
+# All of it is read before any of it runs: a file that is changed meanwhile does not matter.
+main() {
+    local chosen=() phase='' silent=0 status=0
+    [[ ! $plugins ]] || chosen=(--parameter "plugins=$plugins")
+    workflow="$(argo submit --from workflowtemplate/cnibench-campaign --output name "${chosen[@]}" \
+        --parameter name="$campaign" --parameter matrix="$matrix" --parameter repeats=1)"
+    echo "[demo] workflow $workflow; follow it: argo watch $workflow"
+    while [[ ! $phase =~ ^(Succeeded|Failed|Error)$ && $silent -lt 20 ]]; do
+        sleep 15
+        # A server that is just being started anew is no end of the campaign.
+        phase="$(look)" && silent=0 || silent=$((silent + 1))
+    done
+    argo get "$workflow" || status=$?
+    if [[ $phase == Succeeded ]]; then
+        again || status=$?
+    else
+        status=1
+    fi
+    cnibench ask coverage --store s3://cnibench --campaign "$campaign" || status=$?
+    cnibench ask fastest-plugin --store s3://cnibench --campaign "$campaign" || status=$?
+    cnibench report --store s3://cnibench --campaign "$campaign" --output report.html || status=$?
+    exit "$status"
+}
+
+main
