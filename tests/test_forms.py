@@ -188,7 +188,7 @@ def test_the_demo_makes_a_run_file_for_any_campaign_and_another_one_at_each_call
     script = (REPOSITORY / "lab" / "demo.sh").read_text(encoding="utf-8")
     function = re.search(r"^run_file\(\) \{.*?^\}", script, re.MULTILINE | re.DOTALL)
     assert function is not None
-    given = "campaign=my-lab-demo matrix=lab plugins=host-network,bridge-routes; "
+    given = "clone=. campaign=my-lab-demo matrix=lab plugins=host-network,bridge-routes; "
     calls = f"{given}{function[0]}\nrun_file; echo ---; sleep 1; run_file"
     text = subprocess.run(
         ["bash", "-euc", calls], cwd=REPOSITORY, check=True, capture_output=True
