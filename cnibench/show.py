@@ -29,9 +29,9 @@ from steps.lib.store import Store, measured_cells
 LOG_WIDTH = 160
 """Columns of a line where there is no terminal to fit."""
 
-NUMBER_WIDTH = 8
-FOLDED_WIDTH = 14
-"""Columns of what is longer than a number, at least: so that a sentence can be read."""
+WHOLE_WIDTH = 14
+"""Columns of what is never folded: a number of up to ten digits with its commas. Names and
+sentences, which may be longer, have as many at least."""
 
 out = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=LOG_WIDTH)
 
@@ -59,22 +59,38 @@ def rows(columns: Sequence[str], values: Iterable[Sequence[Any]], form: Format) 
     elif form is Format.markdown:
         sys.stdout.write(markdown(columns, ([cell(v) for v in row] for row in values)))
     else:
-        out.print(_table(columns, [[cell(value) for value in row] for row in values]))
+        lines(columns, [[cell(value) for value in row] for row in values], out)
+
+
+def lines(columns: Sequence[str], values: Sequence[Sequence[str]], console: Console) -> None:
+    """Print a table; where its columns do not fit side by side, a row is a line for each of them.
+
+    Rich would leave columns out, from the last one on, which is where remarks stand.
+    """
+    table = _table(columns, values)
+    unlimited = console.options.update(max_width=sys.maxsize)
+    if console.measure(table, options=unlimited).minimum <= console.width:
+        console.print(table)
+        return
+    for row in values:
+        filled = [(name, each) for name, each in zip(columns, row, strict=True) if each]
+        text = "\n".join(f"{name.replace('_', ' ')}: {each}" for name, each in filled)
+        console.print(f"{text}\n", highlight=False, markup=False)
 
 
 def _table(columns: Sequence[str], values: Sequence[Sequence[str]]) -> Table:
-    """Numbers are never cut, and nothing is lost of names and sentences where they are folded."""
+    """Short values and their headings are whole; longer ones, names and sentences, are folded."""
     table = Table(
         header_style="bold", row_styles=["", "dim"], box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     for name, *cells in zip(columns, *values, strict=True):
         longest = max(map(len, cells), default=0)
-        is_number = longest <= NUMBER_WIDTH
+        is_short = longest <= WHOLE_WIDTH
         table.add_column(
-            name.replace("_", "\n" if is_number else " "),
+            name.replace("_", "\n" if is_short else " "),
             overflow="fold",
-            no_wrap=is_number,
-            min_width=min(longest, FOLDED_WIDTH),
+            no_wrap=is_short,
+            min_width=min(longest, WHOLE_WIDTH),
         )
     for row in values:
         table.add_row(*row)

@@ -32,7 +32,7 @@ def counters(place: str, moved: dict[str, int]) -> Counters:
 
     def counted(moved: int) -> DeviceCounters:
         ways = (moved, moved // 100) if place.startswith("server") else (moved // 100, moved)
-        return DeviceCounters(*ways, moved // 1000, moved // 1000)
+        return DeviceCounters(*ways, moved // 1000, moved // 1000, 0)
 
     devices = {device: counted(moved) for device, moved in moved.items()}
     sent = sum(moved.values())
@@ -140,7 +140,7 @@ def with_moved(place: str, device: str, moved: int | None) -> Evidence:
         del devices[device]
     else:
         ways = (moved, 0) if place.startswith("server") else (0, moved)
-        devices[device] = DeviceCounters(*ways, 0, 0)
+        devices[device] = DeviceCounters(*ways, 0, 0, 0)
     changed = replace(evidence.window.last.counters[place], devices=devices)
     counted = {**evidence.window.last.counters, place: changed}
     last = replace(evidence.window.last, counters=counted)

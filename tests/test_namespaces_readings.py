@@ -107,6 +107,7 @@ def test_counters_of_devices_and_stack_grow_with_traffic(target: NamespacesTarge
     assert segments > payload / 1460, "segments as on the wire, not as handed to the device"
     assert received.stack["Tcp.InSegs"] > before[1].stack["Tcp.InSegs"]
     assert {"Udp.InDatagrams", "Udp.RcvbufErrors", "TcpExt.TCPTimeouts"} <= set(sent.stack)
+    assert "Softnet.dropped" in sent.stack
 
 
 def test_what_a_device_drops_of_what_came_in_is_counted(target: NamespacesTarget) -> None:

@@ -85,9 +85,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_variants_that_need_such_a_kernel_carry_traffic_and_leave_nothing(ran: Run) -> None:
     plugins = load_job(CAMPAIGN).campaign.plugins
     assert ran.blocks() == dict.fromkeys(plugins, ("ok", ""))
-    wrong = {c: found for c, found in ran.cells().items() if found[0] != "ok"}
+    cells = ran.select("select plugin, cell, status, coalesce(reason, '') from measurements")
+    assert len(cells) == 2 * len(plugins), "two paths of each"
     # An emulated node may stand still for seconds, which gates see; anything else is a fault.
-    assert {c: found for c, found in wrong.items() if not found[1].startswith(TIMING)} == {}
+    assert [c for c in cells if c[2] != "ok" and not c[3].startswith(TIMING)] == []
+    assert {plugin for plugin, _, status, _ in cells if status == "ok"} == set(plugins)
     assert ran.select("select distinct residue from blocks") == [([],)]
     assert ran.select("select distinct environment_class from measurements") == [("emulated",)]
 

@@ -18,7 +18,7 @@ class DeviceCounters:
     tx_bytes: int
     rx_packets: int
     tx_packets: int
-    rx_dropped_packets: int = 0
+    rx_dropped_packets: int
 
 
 @dataclass(frozen=True)
